@@ -2,7 +2,7 @@
 
     python artifact/extras.py       # prints the extras whose locks an artifact can use
 
-A new credential type with a driver adds its extra to pyproject.toml, and nothing here.
+For a new credential type with a driver, only pyproject.toml gets an extra.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ URLS = {"psycopg": "postgresql+psycopg://", "pymysql": "mysql+pymysql://"}
 
 Use = Callable[[], None]
 Read = Callable[[], dict[str, Any]]
-"""The arguments of the driver, for a client without ours."""
+"""The arguments of the driver, for an application without rotators.client."""
 
 
 class Cut(Exception):
@@ -130,7 +130,7 @@ def uses(
         kind: ``naive``, ``cached`` or ``ours``.
         secret: ARN of the secret.
         package: name of the driver's package.
-        ttl: lifetime in our cache, in seconds.
+        ttl: lifetime in the cache of rotators.client, in seconds.
 
     Returns:
         The function that connects, the engine with a pool, the counter of API calls, and the credentials

@@ -31,7 +31,7 @@ _DAYS = 90
 _SECRETS = 1_000
 _ROLES = 50
 _PER_FILE = 2_500
-_OTHERS = 10  # of a hundred records: calls of other services
+_OTHERS = 10  # calls of other services among a hundred records
 
 
 @click.command()
@@ -110,7 +110,7 @@ def _write(folder: Path, count: int) -> int:
 
 
 class _Trail:
-    """Makes records in the order of their times: reads of every kind, rotations, calls of other services.
+    """Creates records in the order of their times: reads of every kind, rotations, calls of other services.
 
     Args:
         count: number of the records.

@@ -61,7 +61,7 @@ class Bench:
     """A local AWS with a server of each engine, which runs rotations.
 
     Args:
-        aws: running; the process's environment names it.
+        aws: running local AWS, which the process's environment names.
         servers: running servers, by engine.
         tick: called after each rotation.
 
@@ -76,7 +76,7 @@ class Bench:
         self.client = aws.client("secretsmanager")
 
     def secret(self, row: str) -> str:
-        """Create a user with a secret that rotates as a row of STRATEGIES says, and return the ARN."""
+        """Create a user with a secret that rotates as in a row of STRATEGIES, and return the ARN."""
         server = self.servers[STRATEGIES[row][0]]
         strategy = row.rpartition("-")[2]
         name, password = f"bench_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
@@ -114,7 +114,7 @@ class Bench:
             self.tick()
 
     def _failure(self, arn: str, token: str) -> str:
-        """Begin a rotation or go on with it, and return the error if it failed."""
+        """Begin or continue a rotation, and return the error if it failed."""
         self.client.rotate_secret(SecretId=arn, ClientRequestToken=token)
         outcome = self.aws.wait_for_rotation(arn, token, ROTATION_SECONDS)
         if outcome.result == "succeeded":

@@ -179,7 +179,7 @@ def main(rounds: int, seconds: float, as_json: bool) -> None:
 
 
 def show(documents: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    """Print the figures, and the ratios of our figures to those of the others."""
+    """Print the figures, and the ratios of this project's figures to those of the others."""
     first, *others = documents
     rates = [key for key in documents[first] if key.startswith("hits")]
     ratios = {

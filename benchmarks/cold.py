@@ -67,7 +67,7 @@ class Contender:
 @click.option("--rounds", default=9, show_default=True, help="Cold starts of each.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(rounds: int, as_json: bool) -> None:
-    """Measure from the runtime client's start to createSecret's answer: ours, a plain build, bare boto3."""
+    """Measure cold starts up to createSecret's answer: the artifact, a plain build, and boto3 alone."""
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json) as progress, tempfile.TemporaryDirectory() as scratch:
         building = progress.add_task("building the artifacts", total=2)

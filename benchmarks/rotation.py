@@ -111,8 +111,8 @@ class Bench:
     """A local AWS and a server with one user and one secret, ready to rotate.
 
     Args:
-        aws: running; the process's environment names it.
-        server: running, with log_statement=all and log_connections=on.
+        aws: running local AWS, which the process's environment names.
+        server: running server with log_statement=all and log_connections=on.
     """
 
     def __init__(self, aws: LocalAws, server: PostgresServer) -> None:
@@ -126,7 +126,7 @@ class Bench:
 
         Args:
             strategy: ``single`` or ``alternating``.
-            rotations: number of measured rotations, after two that warm up and count.
+            rotations: number of measured rotations. Two others come first, to warm up and to count calls.
             tick: called after each rotation.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Servers on loopback that a function plays, for logins to servers that answer with something else."""
+"""Servers on loopback whose answers come from a function, for logins to servers with unexpected answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def listening(act: Callable[[socket.socket], object]) -> Iterator[int]:
                     channel, _ = listener.accept()
                 except OSError:
                     return
-                with channel, suppress(OSError):  # the other side gives up
+                with channel, suppress(OSError):  # the other side closes the connection
                     act(channel)
 
         thread = threading.Thread(target=serve, daemon=True)

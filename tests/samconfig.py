@@ -1,4 +1,4 @@
-"""Writes parameters as `sam deploy --guided` does, and reads them as `sam deploy` does.
+"""Writes parameters like `sam deploy --guided`, and reads them like `sam deploy`.
 
 The SAM CLI's own Python runs it. Each line of the input is a JSON object of parameters, name to value; each
 line of the output is what SAM passes to CloudFormation for them, or `{"error": ...}` if SAM stops.

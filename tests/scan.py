@@ -112,7 +112,7 @@ def checkov(paths: Sequence[Path], root: Path) -> dict[str, list[Result]]:
         SystemExit: checkov itself failed; its message states the cause.
     """
     names = [path.relative_to(root).as_posix() for path in paths]
-    # Without --skip-download it requests texts from its vendor's server, which our reports do not show.
+    # Without --skip-download it requests texts from its vendor's server, which the reports do not contain.
     options = ["--framework", "cloudformation", "--skip-download", "--soft-fail", "--output", "json"]
     done = subprocess.run(
         [CHECKOV, *options, "--file", *names], cwd=root, stdout=subprocess.PIPE, text=True, check=False

@@ -48,7 +48,7 @@ def run(folder: Path, code: str, environment: dict[str, str] | None = None) -> s
     return done.stdout
 
 
-def test_it_holds_only_what_runs(folder: Path) -> None:
+def test_it_contains_only_files_that_run(folder: Path) -> None:
     assert not [name for name in NOT_INSIDE if (folder / name).exists()]
     assert not [name for name in NOT_INSIDE_OURS if (folder / "rotators" / name).exists()]
     ours = (artifact.ROOT / "functions").glob("*.py")

@@ -64,7 +64,7 @@ OLD_RULE = {"Fn::Not": [{"Fn::Equals": [JOINED, ""]}]}
         topic(DeletionPolicy="RetainExceptOnCreate", UpdateReplacePolicy="Retain"),
     ],
 )
-def test_what_the_reference_allows_is_no_finding(good: dict[str, Any]) -> None:
+def test_allowed_values_are_not_findings(good: dict[str, Any]) -> None:
     assert findings(good) == []
 
 
@@ -117,7 +117,7 @@ def test_what_the_reference_allows_is_no_finding(good: dict[str, Any]) -> None:
         (topic(UpdateReplacePolicy="RetainExceptOnCreate"), "UpdateReplacePolicy cannot be"),
     ],
 )
-def test_what_the_reference_forbids_is_a_finding(bad: dict[str, Any], told: str) -> None:
+def test_forbidden_values_are_findings(bad: dict[str, Any], told: str) -> None:
     assert any(told in each for each in findings(bad))
 
 

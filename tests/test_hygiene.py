@@ -85,7 +85,7 @@ def test_no_file_names_a_machine_or_an_index() -> None:
         (INDEX_HOST, "https://mirror.example/pypi/simple/"),
     ],
 )
-def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str) -> None:
+def test_the_patterns_find_forbidden_text(pattern: re.Pattern[str], text: str) -> None:
     assert pattern.search(text)
 
 
@@ -98,7 +98,7 @@ def test_the_patterns_find_what_they_are_for(pattern: re.Pattern[str], text: str
         (INDEX_HOST, "https://pypi.org/project/rotators/"),
     ],
 )
-def test_the_patterns_leave_the_rest_alone(pattern: re.Pattern[str], text: str) -> None:
+def test_the_patterns_find_nothing_else(pattern: re.Pattern[str], text: str) -> None:
     assert not pattern.search(text)
 
 
@@ -160,7 +160,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_whatever_is_public_says_what_it_is() -> None:
+def test_everything_public_has_a_docstring() -> None:
     assert not [
         f"{label(path)}:{node.lineno} {node.name}"
         for path in PUBLIC
@@ -179,6 +179,14 @@ RESULT = re.compile(
 """A section, a verb, or a first sentence that names the result: "The id of the newest version."."""
 ELSEWHERE = re.compile(r"\bSee `{0,2}[A-Za-z_]\w*")
 """Another docstring that describes the function: "See Rotator.apply."."""
+
+WITHOUT_SECTIONS = "rotators/local/"
+"""The local AWS: its many short functions describe their parameters in the first sentence."""
+UNCLEAR = re.compile(
+    r"\b(?:Any|Callable|Collection|Iterable|(?:Async)?Iterator|Mapping|Sequence|bytes|dict|float|frozenset|int"
+    r"|list|object|set|tuple)\b"
+)
+"""Types of results that do not say what a result contains, or its unit."""
 
 
 def functions(owner: ast.Module | ast.ClassDef) -> Iterator[tuple[Function, ast.Module | ast.ClassDef]]:
@@ -208,24 +216,34 @@ def parameters(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
     return [each.arg for each in (*named, *given.kwonlyargs, *rest) if not each.arg.startswith("_")]
 
 
-def omissions(node: Function, owner: ast.Module | ast.ClassDef) -> list[str]:
+def section(text: str, *titles: str) -> str:
+    """The lines of a docstring below one of the titles; empty if it has none of these sections."""
+    found = re.search(rf"^(?:{'|'.join(titles)}):\n((?: .*\n?|\n)+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def omissions(node: Function, owner: ast.Module | ast.ClassDef, *, in_sections: bool = False) -> list[str]:
     """Names of parameters, raised errors and ``result`` that the docstring does not describe.
 
-    A class may describe a parameter of all its methods, in backticks.
+    A class may describe a parameter of all its methods, in backticks. With ``in_sections``, only the sections
+    Args, Returns and Raises count; a result needs no section if its type says what it contains.
     """
     text = ast.get_docstring(node) or ""
     if ELSEWHERE.search(text):
         return []
+    arguments, errors = (section(text, "Args"), section(text, "Raises")) if in_sections else (text, text)
     shared = ast.get_docstring(owner) or "" if isinstance(owner, ast.ClassDef) else ""
     missing = [
         name
         for name in parameters(node, owner)
-        if not re.search(rf"\b{name}\b", text) and f"``{name}``" not in shared
+        if not re.search(rf"\b{name}\b", arguments) and f"``{name}``" not in shared
     ]
     returned = ast.unparse(node.returns) if node.returns else "None"
-    if returned not in NO_RESULT and "property" not in decorators(node) and not RESULT.search(text):
+    needs_section = in_sections and UNCLEAR.search(returned)
+    described = section(text, "Returns", "Yields") if needs_section else RESULT.search(text)
+    if returned not in NO_RESULT and "property" not in decorators(node) and not described:
         missing.append("result")
-    return missing + sorted(name for name in raised(node) if not re.search(rf"\b{name}\b", text))
+    return missing + sorted(name for name in raised(node) if not re.search(rf"\b{name}\b", errors))
 
 
 def raised(node: ast.AST) -> set[str]:
@@ -250,6 +268,17 @@ def test_docstrings_describe_parameters_results_and_errors() -> None:
     }
 
 
+def test_docstrings_have_sections() -> None:
+    modules = [path for path in PUBLIC if not label(path).startswith(WITHOUT_SECTIONS)]
+    assert len(modules) < len(PUBLIC)
+    assert not {
+        f"{label(path)}:{node.lineno} {node.name}": found
+        for path in modules
+        for node, owner in functions(parsed(path))
+        if is_called_by_name(node) and (found := omissions(node, owner, in_sections=True))
+    }
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [
@@ -268,6 +297,26 @@ def test_omissions_in_a_docstring_are_found(source: str, found: list[str]) -> No
     assert omissions(node, owner) == found
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def f(a) -> None: """Use a."""', ["a"]),
+        ('def f(a) -> None:\n  """Use it.\n\n  Args:\n    a: a number.\n  """', []),
+        ('def f() -> int: """Return a number."""', ["result"]),
+        ('def f() -> bool: """Return True if it is old."""', []),
+        ('def f() -> dict[str, int]:\n  """Count.\n\n  Returns:\n    Numbers by name.\n  """', []),
+        ('def f() -> None:\n  """Fail with ValueError."""\n  raise ValueError("no")', ["ValueError"]),
+        (
+            'def f() -> None:\n  """Fail.\n\n  Raises:\n    ValueError: no.\n  """\n  raise ValueError("no")',
+            [],
+        ),
+    ],
+)
+def test_omissions_in_sections_are_found(source: str, found: list[str]) -> None:
+    [(node, owner)] = functions(ast.parse(source))
+    assert omissions(node, owner, in_sections=True) == found
+
+
 @pytest.mark.parametrize("path", [path for path in PUBLIC if path.parent.name == "cli"], ids=label)
 def test_help_describes_arguments_and_options(path: Path) -> None:
     nodes = list(ast.walk(parsed(path)))
@@ -282,7 +331,7 @@ def test_help_describes_arguments_and_options(path: Path) -> None:
 
 
 def test_each_public_class_has_its_own_name() -> None:
-    """Of the public ones; the example of `rotators new` is a project of its own."""
+    """Only public classes count; the example of `rotators new` is a separate project."""
     places: dict[str, list[str]] = {}
     for path in PUBLIC:
         if "example" not in path.parts:
@@ -297,7 +346,7 @@ LABEL = re.compile(r"(?<![Ss]taging )(?<!aria-)(?<!data-)\b(?:un)?label(?:led|s)
 
 @pytest.mark.parametrize("folder", ["core", "recovery", "strategies", "client", "aws", "local"])
 def test_versions_have_stages_and_no_labels(folder: str) -> None:
-    """Only messages that AWS sends say staging label."""
+    """Only messages of AWS contain "staging label"."""
     pages = [
         path for path in FILES if path.suffix == ".md" and path.name not in {"glossary.md", "CHANGELOG.md"}
     ]

@@ -206,11 +206,11 @@ def test_imports_follow_the_arrows() -> None:
         ("functions.rotate", "functions"),
     ],
 )
-def test_parts_are_told_apart(module: str, part: str) -> None:
+def test_parts_are_distinguished(module: str, part: str) -> None:
     assert part_of(module) == part
 
 
-def test_the_functions_are_there() -> None:
+def test_the_functions_exist() -> None:
     missing = [
         name for name in ("rotate", "store", "retrieve") if not (ROOT / "functions" / f"{name}.py").exists()
     ]

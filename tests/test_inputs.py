@@ -82,7 +82,7 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize(("line", "changed"), REFERENCES.values(), ids=REFERENCES)
-def test_a_changed_requirement_file_gives_another_folder(checkout: Path, line: str, changed: str) -> None:
+def test_a_changed_requirement_file_changes_the_folder(checkout: Path, line: str, changed: str) -> None:
     write(checkout / "mine.txt", f"requests==1\n\n{line.format(here=checkout)}\n")
     file = write(checkout / changed, "first")
     variables = {"REQUIREMENTS": "mine.txt", "HOME": str(checkout)}
@@ -114,7 +114,7 @@ def test_lists_are_followed_from_their_own_folder(checkout: Path) -> None:
         "README.md",
     ],
 )
-def test_a_changed_file_of_ours_gives_another_folder(checkout: Path, changed: str) -> None:
+def test_a_changed_project_file_changes_the_folder(checkout: Path, changed: str) -> None:
     before = folder(checkout)
     path = checkout / changed
     write(path, (path.read_text(encoding="utf-8") if path.exists() else "") + "# changed\n")
@@ -175,9 +175,7 @@ def touch(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [leave_byte_code, leave_a_build, touch])
-def test_what_running_and_building_leave_behind_changes_nothing(
-    checkout: Path, meanwhile: Callable[[Path], None]
-) -> None:
+def test_files_created_by_tools_change_nothing(checkout: Path, meanwhile: Callable[[Path], None]) -> None:
     write(checkout / "acme/acme.py", "code")
     write(checkout / "mine.txt", "./acme")
     before = folder(checkout, REQUIREMENTS="mine.txt")

@@ -85,7 +85,7 @@ def test_clean_removes_an_environment(checkout: Path) -> None:
     assert not (checkout / "mine").exists()
 
 
-def test_the_help_lists_what_users_need_first(checkout: Path) -> None:
+def test_the_help_lists_common_commands_first(checkout: Path) -> None:
     listed = make(checkout).stdout
     for target in ("install", "build", "dist", "artifact"):
         assert f"  make {target} " in listed

@@ -42,7 +42,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return texts
 
 
-def test_postgres_records_what_it_is_told(server: PostgresServer, recorded: list[tuple[str, str]]) -> None:
+def test_postgres_records_its_statements(server: PostgresServer, recorded: list[tuple[str, str]]) -> None:
     # Two statements, because the constants of a utility statement stay in the statistics.
     name = unique("told")
     server.execute(f"CREATE ROLE {name} PASSWORD 'SCRAM-SHA-256-{name}-{'x' * 8}'")
@@ -55,7 +55,7 @@ def test_postgres_records_what_it_is_told(server: PostgresServer, recorded: list
     assert f"{name}-setting" in texts["pg_db_role_setting"]
 
 
-def test_mariadb_records_what_it_is_told(maria: MariaDbServer, recorded: list[tuple[str, str]]) -> None:
+def test_mariadb_records_its_statements(maria: MariaDbServer, recorded: list[tuple[str, str]]) -> None:
     statement = f"SELECT '{unique('told')}'"
     maria.execute(statement)
     record_mariadb(maria)

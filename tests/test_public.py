@@ -81,7 +81,7 @@ def test_a_package_lists_its_public_names(package: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "name"), NAMES)
-def test_a_public_name_is_there(package: str, name: str) -> None:
+def test_every_public_name_exists(package: str, name: str) -> None:
     found = getattr(importlib.import_module(package), name)
     if inspect.isclass(found) and name != "Value":  # an alias of dict
         assert inspect.getdoc(found)

@@ -33,7 +33,7 @@ def test_only_the_built_architecture_can_be_deployed(built: str, architecture: s
     assert parameter["Description"] == expected["Parameters"]["Architecture"]["Description"]
 
 
-def test_everything_else_stays(built: str) -> None:
+def test_everything_else_is_kept(built: str) -> None:
     before, after = built.splitlines(), recorded(built, "x86_64").splitlines()
     start = before.index("  Architecture:")
     assert after[: start + 2] == before[: start + 2]

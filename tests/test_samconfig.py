@@ -87,7 +87,7 @@ def _is_list(parameter: dict[str, Any]) -> bool:
     return bool(parameter["Type"] == "CommaDelimitedList")
 
 
-def test_every_default_survives(sam: Sam) -> None:
+def test_every_default_is_kept(sam: Sam) -> None:
     assert sam.passed(DEFAULTS) == DEFAULTS
 
 
@@ -104,7 +104,7 @@ def test_every_permitted_value_is_passed_unchanged(sam: Sam, name: str, data: st
 
 
 @pytest.mark.parametrize("value", [":/@\"'\\", "a\\ b", "a\\'b", 'a\\"b', "\\\\", "é"])
-def test_what_sam_would_corrupt_is_refused(value: str) -> None:
+def test_values_that_sam_would_corrupt_are_refused(value: str) -> None:
     reason = refused({"ExcludeCharacters": value})
     assert "printable ASCII" in str(reason)
 

@@ -1,4 +1,4 @@
-"""`--shuffle` gives a random order, in which tests that share fixtures stay together."""
+"""`--shuffle` orders tests at random; tests that share fixtures stay together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = "tests/examples/test_examples.py"
 
 
 def run(*arguments: str) -> list[str]:
-    """The lines of a run of pytest, whose process has a hash seed of its own."""
+    """Return the lines of a run of pytest in a process with a separate hash seed."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
         cwd=Path(__file__).parent.parent,

@@ -270,7 +270,7 @@ def test_the_key_outlives_the_stack(resources: dict[str, Any]) -> None:
     assert key["Properties"]["EnableKeyRotation"] is True
 
 
-def test_failed_rotations_are_told(resources: dict[str, Any]) -> None:
+def test_failed_rotations_are_reported(resources: dict[str, Any]) -> None:
     rule = resources["FailedRotations"]["Properties"]
     assert rule["EventPattern"] == {
         "source": ["aws.secretsmanager"],
@@ -340,7 +340,7 @@ def test_widgets_of_the_dashboard_do_not_overlap(resources: dict[str, Any]) -> N
     assert max(x for x, _ in taken) < 24, "the grid has 24 columns"
 
 
-def test_the_dashboard_begins_with_what_needs_attention(resources: dict[str, Any]) -> None:
+def test_the_dashboard_begins_with_secrets_needing_attention(resources: dict[str, Any]) -> None:
     first, *others = widgets(resources)
     assert (first["type"], first["y"]) == ("custom", 0)
     assert first["properties"]["endpoint"] == "${WidgetFunction.Arn}"

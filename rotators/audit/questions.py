@@ -1,9 +1,9 @@
 """The questions, as SQL that Athena and DuckDB both understand.
 
 The table is Athena's for CloudTrail's records (Athena's User Guide, create-cloudtrail-table). The text
-(`rotators.audit.statements`) is the same for both, except for the name of one type. DuckDB gets the functions
-of Athena that it lacks as macros, and computes what all questions need once (`rotators.audit.table`). An ASOF
-join would be shorter in places, but Athena has none.
+(`rotators.audit.statements`) is the same for both, except for the name of one type. For DuckDB, macros define
+the missing functions of Athena, and expressions that all questions need are computed once
+(`rotators.audit.table`). Athena has no ASOF joins, which would be shorter in places.
 
 How the questions count:
 
@@ -41,7 +41,7 @@ class Question:
     """A question about the records.
 
     Attributes:
-        name: of the question.
+        name: name of the question.
         parts: names of the common table expressions that it needs in addition to the shared ones.
         body: the rest of the SQL.
         filled: SQL of the places in braces.
@@ -77,10 +77,13 @@ class Question:
 
 
 def shared(table: str) -> Iterator[tuple[str, str]]:
-    """Yield what all questions need, as names of tables and the SQL of DuckDB that makes each of them.
+    """Yield name and SQL of each table that all questions need, for DuckDB.
 
     Args:
         table: name of the table with CloudTrail's records.
+
+    Yields:
+        Name and SQL; each table comes after those that it uses.
     """
     for name in statements.SHARED:
         yield name, _filled(statements.EXPRESSIONS[name], {"table": table, "texts": _DUCKDB})
@@ -93,7 +96,7 @@ def _filled(text: str, places: Mapping[str, str]) -> str:
 
 
 def who(secret: str) -> Question:
-    """Return the question who reads a secret, and who was refused.
+    """Return the question: who reads a secret, and who was refused?
 
     Args:
         secret: name or ARN.
@@ -105,7 +108,7 @@ def who(secret: str) -> Question:
 
 
 def mentions(secret: str) -> Question:
-    """Return the question how many records are about a secret, changes included.
+    """Return the question: how many records are about a secret, including changes?
 
     Args:
         secret: name or ARN.
@@ -117,12 +120,12 @@ def mentions(secret: str) -> Question:
 
 
 def unused(period: dt.timedelta, secrets: Sequence[str]) -> Question:
-    """Return the question which secrets only their rotation functions have read for a time.
+    """Return the question: which secrets were read only by their rotation functions for some time?
 
     Args:
         period: the time.
-        secrets: names or ARNs of the secrets that are meant; empty for those that the records mention, and
-            that were not deleted.
+        secrets: names or ARNs of the secrets; empty for all that the records mention and that were not
+            deleted.
 
     Raises:
         AuditNameInvalid: no secret can have one of the names.
@@ -140,7 +143,7 @@ def unused(period: dt.timedelta, secrets: Sequence[str]) -> Question:
 
 
 def previous(grace: dt.timedelta) -> Question:
-    """Return the question who reads retired versions after the grace period.
+    """Return the question: who reads retired versions after the grace period?
 
     Args:
         grace: time after a rotation in which such reads are expected.
@@ -150,7 +153,7 @@ def previous(grace: dt.timedelta) -> Question:
 
 
 def anomalies(period: dt.timedelta) -> Question:
-    """Return the question which recent reads differ from the reads before.
+    """Return the question: which recent reads differ from earlier reads?
 
     Args:
         period: length of the recent time, before the newest record.
@@ -177,12 +180,12 @@ def literal(text: str) -> str:
 
 
 def _is(secret: str) -> str:
-    """The condition that a row is about a secret."""
+    """Return the condition that a row is about a secret."""
     name, region, account = _parts(secret)
     if region is None or account is None:
         return f"secret = {literal(name)}"
     where = f"region = {literal(region)} AND account = {literal(account)}"
-    if _SUFFIX.search(secret):  # another secret of the same name has other last characters
+    if _SUFFIX.search(secret):  # the last characters distinguish it from another secret of the same name
         return f"{where} AND secret_id IN ({', '.join(map(literal, spellings(secret)))})"
     return f"{where} AND secret = {literal(name)}"
 

@@ -1,7 +1,7 @@
 """JSON values in a file: one document, lines, or many records in a list; plain or compressed with gzip.
 
-A file is read in pieces, so that its size does not matter. Reading continues after damage: the values before
-it are given, then the damage, then the values from the next record that can be found.
+A file is read in pieces, so its size is not limited. After a damaged part, reading continues: the result has
+the values before it, then the damage, then the values from the next record that can be found.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LARGEST = 64 << 20  # characters; a record of CloudTrail has less than 1 MB
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31  # for zlib: only gzip, with the largest window
 _HEAD = 1000  # characters of a file in which its list begins
-_MOST_DAMAGES = 100_000  # in a file; after so many, the rest of it is not read
+_MOST_DAMAGES = 100_000  # damaged parts of a file after which the rest is not read
 _NEAR = 16  # an error this close to the end of the text may only mean that the rest is not read yet
 
 _BETWEEN = re.compile(r"[\s,\x00\ufeff]*")
 _LIST = re.compile(r'\{\s*"(?:Records|Events)"\s*:\s*\[')
 _LIST_END = re.compile(r"\]")
 _NEXT_RECORD = re.compile(r'(?<=\n)\{|\{\s*"eventVersion"')
-# Numbers stay texts: nothing counts with them, and Python refuses some. NaN is no JSON for other readers.
+# Numbers stay texts: no code calculates with them, and Python refuses some. NaN is not valid JSON.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
@@ -125,7 +125,7 @@ class _Text:
         self._buffer, self._position = beginning + self._buffer[self._position :], 0
 
     def value(self) -> object:
-        """The next value, or the damage in its place; then the position is at the next record."""
+        """Return the next value or damage; the position is then at the next record."""
         while True:
             try:
                 found, self._position = _DECODER.raw_decode(self._buffer, self._position)
@@ -146,7 +146,7 @@ class _Text:
                 self._position = len(self._buffer)
                 return damage
         self._position = found.start()
-        if self._position > _PIECE:  # an error counts the lines before it each time
+        if self._position > _PIECE:  # json's error counts all lines before it each time
             self.replace("")
         return damage
 
@@ -161,7 +161,7 @@ class _Text:
         return Damage("not-json", "this is not JSON")
 
     def _more(self) -> bool:
-        """Read on, at least as much again as there is; False at the end, or if a value is too large."""
+        """Read further text, at least as much as there is; False at the end, or if a value is too large."""
         if self._ended or len(self._buffer) - self._position > _LARGEST:
             return False
         rest = self._buffer[self._position :]
@@ -180,7 +180,7 @@ class _Text:
 
 
 def _is_wrong(error: json.JSONDecodeError, size: int) -> bool:
-    """True if no further text could make this JSON."""
+    """Return True if no further text could make this valid JSON."""
     return error.pos + _NEAR < size and not error.msg.startswith("Unterminated")
 
 
@@ -206,7 +206,7 @@ def _bytes(stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
 
 
 def _unpacked(piece: bytes, stream: IO[bytes], damage: list[Damage]) -> Iterator[bytes]:
-    """Decompress all members of a file; an output is no larger than a piece, whatever is in it."""
+    """Decompress all members of a file; an output is at most as large as a piece, for any input."""
     unpacking = zlib.decompressobj(_GZIP_FORMAT)
     while piece:
         try:

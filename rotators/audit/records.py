@@ -1,4 +1,4 @@
-"""CloudTrail's records: how files contain them, and what the questions need of them.
+"""CloudTrail's records: their forms in files, and the members that the questions need.
 
 A record becomes a row of the table that Athena has for CloudTrail's records (Athena's User Guide,
 create-cloudtrail-table), so that both are asked with the same SQL. A row has only the members that the
@@ -77,6 +77,9 @@ def unwrapped(value: object) -> Iterator[object]:
     Args:
         value: a record; a document with ``Records`` (log file) or ``Events`` (LookupEvents); an event of
             LookupEvents or of EventBridge around a record; a digest, which has none.
+
+    Yields:
+        Records, not checked: an element can be any JSON value. Nothing for a digest.
     """
     if not isinstance(value, dict):
         yield value
@@ -93,14 +96,14 @@ def unwrapped(value: object) -> Iterator[object]:
 
 
 def row(record: object) -> Row | Damage | None:
-    """Return what the questions need of a record.
+    """Return the members of a record that the questions need.
 
     Args:
-        record: a record, or what was found in its place.
+        record: a record, or another value.
 
     Returns:
-        The row; None if the record is of no interest, such as one of another service; a `Damage` if this is
-        no record, or if it lacks a member that it should have.
+        The row; None if the questions do not need the record, such as one of another service; a `Damage` if
+        this is not a record, or if it lacks a required member.
     """
     if isinstance(record, Damage):
         return record
@@ -159,7 +162,7 @@ def _should_name_a_secret(record: Row) -> bool:
 
 
 def _unnamed(record: Row, made: Row) -> Iterator[str]:
-    """Why a record does not tell its secret, or the secret's account: nobody would have read the secret."""
+    """Yield why a record does not name its secret or the secret's account; its read would not be counted."""
     named = secrets_in(made)
     if _should_name_a_secret(record) and not named:
         yield f"{record['eventName']} names no secret"
@@ -179,13 +182,13 @@ def _row(record: Row) -> Row:
     made["userIdentity"] = {name: _text(identity.get(name)) for name in _IDENTITY}
     made["userIdentity"]["sessionContext"] = {"sessionIssuer": {"arn": _issuer(identity)}}
     made["eventTime"] = _time(record["eventTime"])
-    if made["eventID"] is None:  # equal records are the same event then
+    if made["eventID"] is None:  # equal records are then the same event
         made["eventID"] = hashlib.sha256(json.dumps(made).encode()).hexdigest()
     return made
 
 
 def _kept(value: object) -> object:
-    """A text, the texts in a list, or what KMS has of a secret; None for all else."""
+    """Return a text, the texts in a list, or KMS's context of a secret; None for other values."""
     if isinstance(value, list):
         return [each for each in value if isinstance(each, str)]
     if isinstance(value, dict):
@@ -201,12 +204,12 @@ def _issuer(identity: Row) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    """A text as it is, and the kind of what should be one: an errorCode of any kind is a refusal."""
+    """Return a text, or the type of another value: an errorCode of any type means a refusal."""
     return value if value is None or isinstance(value, str) else type(value).__name__
 
 
 def _time(value: object) -> str | None:
-    """The time as CloudTrail writes it; None if it is none."""
+    """Return the time in CloudTrail's format; None if it is not a time."""
     if not isinstance(value, str):
         return None
     try:
@@ -224,14 +227,17 @@ def line(made: Row) -> bytes | Damage:
 
     Args:
         made: a row.
+
+    Returns:
+        UTF-8 with a line end.
     """
-    # A half of a surrogate pair is no character, and other readers of JSON refuse it.
+    # Half of a surrogate pair is not a character, and other readers of JSON refuse it.
     text = json.dumps(made, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     return text if len(text) <= _LARGEST else Damage("incomplete", "the record is larger than 1 MB")
 
 
 def _looked_up(event: object) -> object:
-    """The record in an event of LookupEvents; another value as it is."""
+    """Return the record in an event of LookupEvents; other values unchanged."""
     text = event.get("CloudTrailEvent") if isinstance(event, dict) else None
     if not isinstance(text, str):
         return event

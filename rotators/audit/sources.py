@@ -25,8 +25,8 @@ class AuditSource:
 
     Attributes:
         name: path, or ``s3://bucket/key``.
-        opened: opens it for reading bytes, as a context manager. It raises OSError or StoreError, then and
-            while the file is read.
+        opened: opens it for reading bytes, as a context manager. The call and each read may raise OSError or
+            StoreError.
     """
 
     name: str
@@ -38,6 +38,9 @@ def files(places: Sequence[str]) -> Iterator[AuditSource]:
 
     Args:
         places: paths of files and folders, and ``s3://BUCKET/PREFIX``.
+
+    Yields:
+        Each file, not opened yet.
 
     Raises:
         SourceUnreadable: a place does not exist, or may not be listed.

@@ -9,7 +9,7 @@ from rotators.aws.events import ANSWERED, KEYS, PLACES, SOURCE
 
 BURST_LEAST = 50
 BURST_FACTOR = 10
-"""A burst: at least so many reads in an hour, and more than this many times the caller's usual hour."""
+"""A burst: at least this number of reads in an hour, and this multiple of the caller's usual hour."""
 
 _APART = "INTERVAL '5' SECOND"  # of the record of a call, and of KMS's record
 
@@ -29,7 +29,7 @@ _NAMES = ", ".join(
 
 
 def _same(a: str, b: str) -> str:
-    """The condition that two rows are about one secret."""
+    """Return the condition that two rows are about one secret."""
     return " AND ".join(f"{a}.{column} = {b}.{column}" for column in ("account", "region", "secret"))
 
 
@@ -37,8 +37,9 @@ SHARED = ("records", "span", "named", "filtered", "decrypted", "reads")
 """The expressions that all questions need, each after those that it uses."""
 
 EXPRESSIONS = {
-    # Each event once. Two accounts have the same event with one sharedEventID; the caller's account knows
-    # more of the caller. Network activity repeats calls through a VPC endpoint, without their parameters.
+    # Each event once. Two accounts have the same event with one sharedEventID; the record of the caller's
+    # account has more facts about the caller. Network activity repeats calls through a VPC endpoint, without
+    # their parameters.
     "records": f"""
     SELECT *
     FROM (
@@ -96,7 +97,7 @@ EXPRESSIONS = {
     FROM records
     WHERE event = 'BatchGetSecretValue' AND error IS NULL AND many_secrets IS NULL
 """,
-    # No value that a call named as well: KMS has a record of its decryption, too.
+    # Without values that a call also named: KMS has a record of their decryption, too.
     "decrypted": f"""
     SELECT f.id, k.id AS kms_id, k.event_time, k.account, k.region, k.secret, k.secret_id, f.principal,
         f.address, json_extract_scalar(k.request, '$.encryptionContext.SecretVersionId') AS version
@@ -141,7 +142,8 @@ EXPRESSIONS = {
     "listed": """
     SELECT * FROM (VALUES {values}) AS given (secret, region, account)
 """,
-    # What became AWSCURRENT, and when; without a version if only the service's event tells it.
+    # The versions that became AWSCURRENT, and the times; without a version if only the service's event shows
+    # it.
     "promoted": """
     SELECT account, region, secret, event_time,
         CASE event

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TABLE = "cloudtrail"
 _BATCH = 32 << 20  # bytes of rows that are inserted at once
 _MOST_GAPS = 100
-_MEMORY = "1GB"  # what does not fit is kept in the folder
+_MEMORY = "1GB"  # further data is kept in the folder
 _MACROS = (
     "json_extract_scalar(document, path) AS json_extract_string(document, path)",
     "date_parse(text, format) AS strptime(text, '%Y-%m-%dT%H:%M:%SZ')",
@@ -59,7 +59,7 @@ class Coverage:
         records: number of records in them, also those of other services.
         events: number of different events of Secrets Manager, and of KMS about secrets.
         begun, ended: time of the first and of the last one.
-        gaps: what could not be read, the first 100 files and codes.
+        gaps: parts that could not be read, by the first 100 files and codes.
         gap_count: number of all places that could not be read.
         unnamed: callers of batches by filters whose secrets are unknown, with the number of calls and the
             time of the last one.
@@ -97,11 +97,11 @@ class Records:
     """The records of files, in a table.
 
     Args:
-        connection: of DuckDB.
+        connection: connection of DuckDB.
         folder: for the rows that are inserted next; private to this process.
 
     Attributes:
-        coverage: what the table has.
+        coverage: extent of the records in the table.
     """
 
     def __init__(self, connection: DuckDBPyConnection, folder: Path) -> None:
@@ -192,7 +192,7 @@ def opened() -> Iterator[Records]:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     try:
-        import duckdb  # noqa: PLC0415 - 70 MB that only these questions need
+        import duckdb  # noqa: PLC0415 - takes 70 MB, and only these questions need it
     except ImportError:
         raise AuditLibraryMissing("the questions about records need the library duckdb") from None
     with tempfile.TemporaryDirectory(prefix="rotators-audit-") as folder:
@@ -216,7 +216,7 @@ def opened() -> Iterator[Records]:
 
 
 def _prepare(connection: DuckDBPyConnection, folder: str) -> None:
-    """Let DuckDB use no other files, and make the empty table."""
+    """Prevent DuckDB from using other files, and create the empty table."""
     connection.execute(f"SET allowed_directories = [{literal(folder)}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -226,7 +226,7 @@ def _prepare(connection: DuckDBPyConnection, folder: str) -> None:
 
 
 def _rows(source: AuditSource) -> Iterator[bytes | Damage]:
-    """A line for each record that matters, empty for the others; and the damages."""
+    """Yield a line for each record that matters, empty for the others; and the damages."""
     try:
         with source.opened() as stream:
             for value in values(stream):

@@ -1,1 +1,1 @@
-"""Gateways to AWS on boto3: clients, their errors in our words, telemetry, storing and retrieving."""
+"""Gateways to AWS, based on boto3: clients, errors, addresses, sealed values and logs."""

@@ -42,7 +42,7 @@ def with_address(value: Secret) -> Secret:
         value: value of a secret; returned as it is if it has a ``host``, or names none of these.
 
     Raises:
-        SecretFormatError: the API knows no target of this name, or more than one.
+        SecretFormatError: the API has no target of this name, or more than one.
         ServiceUnavailable: the target has no address yet, or the API did not answer.
         AccessDenied: the caller lacks redshift:DescribeClusters or redshift-serverless:ListWorkgroups.
         RequestRefused: the API refused the call for another reason.
@@ -60,18 +60,18 @@ def with_admin_address(admin: Secret, tags: Iterable[Mapping[str, Any]]) -> Secr
 
     Args:
         admin: a value without ``host``.
-        tags: the secret's tags, as DescribeSecret gives them.
+        tags: the secret's tags, as DescribeSecret returns them.
 
     Raises:
-        SecretFormatError: neither a tag of a service nor the value names a server that the API knows, or the
-            server belongs to another account or Region.
+        SecretFormatError: neither a tag of a service nor the value names an existing server, or the server
+            belongs to another account or Region.
         ServiceUnavailable: the server has no address yet, or the API did not answer.
         AccessDenied: the caller lacks the action of RDS or Redshift that the error names.
         RequestRefused: the API refused the call for another reason.
     """
     named = {str(tag.get("Key")): str(tag.get("Value")) for tag in tags}
-    # RDS writes primaryDBInstanceArn; AWS's pages also show it in small letters. Only services can set keys
-    # that begin with "aws:" in small letters, so the beginning is compared as it is.
+    # RDS writes primaryDBInstanceArn; AWS's pages also show it in lower case. Only services can set keys
+    # that begin with "aws:" in lower case, so this prefix is compared exactly.
     owners = {key.lower(): value for key, value in named.items() if key.startswith("aws:")}
     tagged = next((look(owners[tag]) for tag, look in _TAGS.items() if tag in owners), None)
     keys = _REDSHIFT_KEYS if admin.get("engine") == _REDSHIFT else _RDS_KEYS
@@ -91,7 +91,7 @@ def _by_identifier(value: Secret, keys: Mapping[str, Callable[[str], _Endpoint]]
 
 
 def _complete(engine: str, endpoint: Mapping[str, Any] | None, name: str) -> _Endpoint:
-    """Return the endpoint in an answer of an API, whose members begin with a large or a small letter."""
+    """Return the endpoint in a response. Names of members begin with an upper-case or a lower-case letter."""
     said = {key.lower(): member for key, member in (endpoint or {}).items()}
     if not said.get("address") or not said.get("port"):
         raise ServiceUnavailable(
@@ -102,7 +102,7 @@ def _complete(engine: str, endpoint: Mapping[str, Any] | None, name: str) -> _En
 
 @contextmanager
 def _asking(operation: str, name: str, grant: str) -> Iterator[None]:
-    """Run calls of an API that knows addresses; an error says that the look-up failed, not the secret."""
+    """Run calls of an API that returns addresses; their errors say that the look-up failed."""
     try:
         with translated(operation, name), _naming(name):
             yield
@@ -156,7 +156,7 @@ def _cluster(name: str) -> _Endpoint:
 
 
 def _redshift_cluster(name: str) -> _Endpoint:
-    owner, _, cluster = name.rpartition(":")  # the API takes no ARN
+    owner, _, cluster = name.rpartition(":")  # the API does not accept an ARN
     with _asking("DescribeClusters", cluster, _GRANT_REDSHIFT):
         found = _first(clients.redshift().describe_clusters(ClusterIdentifier=cluster)["Clusters"], cluster)
         if owner and _account(name) != _account(found["ClusterNamespaceArn"]):
@@ -215,7 +215,7 @@ _UNKNOWN_CODES = {
     "DBInstanceNotFoundFault",
     "InvalidParameterValue",
 }
-"""Codes of RDS and Redshift for a name that is not known, or that no target can have."""
+"""Codes of RDS and Redshift for a name that does not exist, or that is not valid."""
 
 _GRANT_REDSHIFT = (
     "Set the stack's parameter FindRedshift to true and deploy again, or grant the caller the named action."

@@ -33,12 +33,13 @@ class _AssumedRole(CredentialProvider):
         self._fetcher = fetcher
 
     def load(self) -> DeferredRefreshableCredentials:
-        # Deferred: a role that cannot be assumed fails the first call, where the failure is explained.
+        # Deferred, so that the first call fails if the role cannot be assumed: its error explains the
+        # failure.
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
 
 
 def assuming(role: str, region: str | None, config: Config) -> Session:
-    """A session whose clients act as a role, assumed with the process's own credentials.
+    """Return a session whose clients act as a role, assumed with the process's own credentials.
 
     Args:
         role: the role's ARN.
@@ -49,7 +50,7 @@ def assuming(role: str, region: str | None, config: Config) -> Session:
         A botocore session. Its clients' first call fails as AssumeRole does, if the role cannot be assumed.
 
     Raises:
-        NoCredentialsError: the process has none itself.
+        NoCredentialsError: the process has no credentials.
     """
     own = Session()
     credentials = own.get_credentials()

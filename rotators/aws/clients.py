@@ -1,4 +1,4 @@
-"""The boto3 clients, made when first needed and kept for as long as the container is warm."""
+"""The boto3 clients, created on first use and kept while the container is warm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ROLE = "TARGET_ROLE_ARN"
 # Services that are called as that role, because they are in the account of the secrets. Functions, their
-# roles and their logs are in our own account.
+# roles and their logs are in the process's own account.
 _OF_THE_SECRETS = (
     "ds",
     "elasticache",
@@ -36,7 +36,8 @@ _OF_THE_SECRETS = (
     "secretsmanager",
 )
 
-# The variables that determine a client: a change of any (tests, the local stack) asks for a new client.
+# The variables that determine a client. If one changes (in tests, or by the local stack), a new client is
+# made.
 _DECIDING = (
     "AWS_CONFIG_FILE",
     "AWS_DEFAULT_REGION",
@@ -59,7 +60,7 @@ _DECIDING = (
     _ROLE,
 )
 
-# Lambda sets AWS_REGION, boto3 reads AWS_DEFAULT_REGION; elsewhere people set either.
+# Lambda sets AWS_REGION, and boto3 reads AWS_DEFAULT_REGION; other environments set one of them.
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 _ARN = re.compile(r"arn:[a-z0-9-]+:(?:secretsmanager|kms):([a-z0-9-]+):")
@@ -68,10 +69,10 @@ _chosen_region: ContextVar[str | None] = ContextVar("_chosen_region", default=No
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _ATTEMPTS = 5
-# For look-ups of addresses, which a step repeats, and for what a command or the operate function can do
-# without. In private subnets there may be no way to these services.
+# For look-ups of addresses, which a step repeats, and for calls that a command or the operate function can
+# omit. In private subnets these services may be unreachable.
 _LOOK_ATTEMPTS = 2
-# Pauses grow to 20 s each (botocore, standard mode), so a command waits two minutes for its share of a quota.
+# Pauses grow to 20 s each (botocore, standard mode), so a throttled command waits for two minutes.
 # An endpoint that does not answer gets only _ATTEMPTS: see _give_up_unanswered.
 _PATIENT_ATTEMPTS = 12
 _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gettingstarted-limits)
@@ -79,14 +80,14 @@ _FUNCTION_SECONDS = 900  # the longest that Lambda lets a function run (LG: gett
 
 @contextmanager
 def in_region_of(secret_id: str) -> Iterator[None]:
-    """Make the clients of this context in the Region that the ARN of a secret or of a KMS key names.
+    """Create the clients in this block in the Region that the ARN of a secret or of a KMS key names.
 
     Args:
-        secret_id: name or ARN; a name leaves the Region of the environment.
+        secret_id: name or ARN; with a name, the Region of the environment is used.
     """
     named = region_named_by(secret_id)
     if named is None or named == _region():
-        yield  # with the clients that there are
+        yield  # with the existing clients
         return
     before = _chosen_region.set(named)
     try:
@@ -96,20 +97,20 @@ def in_region_of(secret_id: str) -> Iterator[None]:
 
 
 def region_named_by(secret_id: str) -> str | None:
-    """The Region in the ARN of a secret or of a KMS key.
+    """Return the Region in the ARN of a secret or of a KMS key.
 
     Args:
-        secret_id: name or ARN; a name gives None.
+        secret_id: name or ARN. The result for a name is None.
     """
     found = _ARN.match(secret_id)
     return found[1] if found else None
 
 
 def short_id(name: str, arn: str) -> str:
-    """The name of a secret, if a command finds it by that; else its ARN.
+    """Return the name of a secret if a command finds the secret by it, otherwise the ARN.
 
-    A name is looked up in the Region of the environment. One that begins with ``-``, which Secrets Manager
-    permits, would be an option of the command.
+    A name is looked up in the Region of the environment. A name that begins with ``-``, which Secrets Manager
+    permits, would be parsed as an option of the command.
 
     Args:
         name: name of the secret.
@@ -132,22 +133,23 @@ def _profile_region(profile: str | None) -> str | None:
 
 
 def _shared(service: str, attempts: int = _ATTEMPTS, read_seconds: int = _READ_SECONDS) -> Any:
-    """The client of a service; the same one until the environment changes.
+    """Return the client of a service; the same one until the environment changes.
 
     Args:
         service: name in botocore.
-        attempts: of a request, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise.
+        attempts: attempts of a request, unless ``AWS_MAX_ATTEMPTS`` or the profile says otherwise.
         read_seconds: time in which an attempt must be answered.
 
     Raises:
-        ConfigurationError: no region, an unknown profile or an unusable endpoint; the caller ends the call.
+        ConfigurationError: there is no Region, the profile is unknown, or the endpoint is not valid.
     """
-    # A forked child makes its own clients: two processes on one connection get each other's answers.
+    # A forked child makes its own clients: on a shared connection, a process could get the answer for the
+    # other.
     deciding = (str(os.getpid()), _chosen_region.get(), *(os.environ.get(name) for name in _DECIDING))
     return _client(service, deciding, attempts, read_seconds)
 
 
-# Each of these gives a client as `_shared` describes it.
+# Each of these returns a client; see `_shared`.
 
 secrets_manager: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager")
 """Secrets Manager.
@@ -160,7 +162,7 @@ set; else boto3's own configuration decides.
 secrets_reader: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager", attempts=1)
 """Secrets Manager, to read values through a cache.
 
-The cache knows how long its callers can wait, and repeats for all of them (``rotators.cache.cache``).
+The cache has the deadlines of its callers, and repeats loads for all of them (``rotators.cache.cache``).
 """
 
 secrets_lister: Callable[[], SecretsManagerClient] = partial(_shared, "secretsmanager", _PATIENT_ATTEMPTS)
@@ -170,10 +172,10 @@ rds: Callable[[], RDSClient] = partial(_shared, "rds", _LOOK_ATTEMPTS)
 """RDS, needed only for secrets that RDS manages."""
 
 redshift = partial(_shared, "redshift", _LOOK_ATTEMPTS)
-"""Redshift, which gives the addresses of clusters."""
+"""Redshift, which returns the addresses of clusters."""
 
 redshift_serverless = partial(_shared, "redshift-serverless", _LOOK_ATTEMPTS)
-"""Redshift Serverless, which gives the addresses of workgroups."""
+"""Redshift Serverless, which returns the addresses of workgroups."""
 
 of_cache = _shared
 """ElastiCache or MemoryDB (``elasticache``, ``memorydb``), which set passwords and AUTH tokens."""
@@ -182,19 +184,22 @@ directory_service = partial(_shared, "ds")
 """Directory Service, which resets passwords of users."""
 
 functions: Callable[[], LambdaClient] = partial(_shared, "lambda", _LOOK_ATTEMPTS)
-"""Lambda, to look at functions and their policies."""
+"""Lambda, to read functions and their policies."""
 
 invoker: Callable[[], LambdaClient] = partial(_shared, "lambda", attempts=1, read_seconds=_FUNCTION_SECONDS)
-"""Lambda, to invoke functions. It waits for as long as one may run, and does not invoke it a second time."""
+"""Lambda, to invoke functions.
+
+It waits for the longest duration of a function, and never invokes it again.
+"""
 
 sns = partial(_shared, "sns")
-"""SNS, which the notify function sends messages with."""
+"""SNS, with which the notify function sends messages."""
 
 logs = partial(_shared, "logs")
-"""CloudWatch Logs, where the reason of a failure is found."""
+"""CloudWatch Logs, which contain the reason of a failure."""
 
 iam = partial(_shared, "iam", _LOOK_ATTEMPTS)
-"""IAM, whose simulator a preflight asks."""
+"""IAM, whose policy simulator `rotators check` uses."""
 
 iam_lister = partial(_shared, "iam", _PATIENT_ATTEMPTS)
 """IAM, to read all users, roles and policies."""
@@ -206,7 +211,7 @@ kms_lister = partial(_shared, "kms", _PATIENT_ATTEMPTS)
 """KMS, to read policies and grants of many keys."""
 
 sts = partial(_shared, "sts")
-"""STS, which tells who the caller is."""
+"""STS, which returns the identity of the caller."""
 
 s3 = partial(_shared, "s3", _PATIENT_ATTEMPTS)
 """S3, where receipts and the records of trails are."""
@@ -229,9 +234,9 @@ def _client(
     read_seconds: int,
 ) -> Any:
     keep_requests_out_of_logs()
-    # botocore's session makes the same clients as boto3's, without importing the file transfers to S3. It is
-    # a new session, because the default one would keep the first profile for ever.
-    import botocore.session  # noqa: PLC0415 - a quarter of a second that only a caller of AWS should pay
+    # botocore's session makes the same clients as boto3's, without the import of file transfers to S3. It is
+    # a new session, because the default one would always keep the first profile.
+    import botocore.session  # noqa: PLC0415 - takes a quarter of a second, and only a caller of AWS needs it
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
     session = botocore.session.Session()
@@ -260,13 +265,13 @@ def _client(
 
 
 def _give_up_unanswered(*, caught_exception: Exception | None, attempts: int, **_: object) -> None:
-    """End the attempts of a request that had no answer earlier than those of a throttled one."""
+    """Stop after fewer attempts if a request had no answer than if it was throttled."""
     if caught_exception is not None and attempts >= _ATTEMPTS:
         raise caught_exception
 
 
 def keep_requests_out_of_logs() -> None:
-    """Do not let boto3 print requests and answers, as it does at DEBUG, values of secrets included."""
+    """Prevent boto3 from logging requests and responses at DEBUG: they contain values of secrets."""
     for name in ("boto3", "botocore", "urllib3"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
@@ -274,7 +279,7 @@ def keep_requests_out_of_logs() -> None:
 
 @lru_cache
 def _loader(data_path: str | None) -> Loader:
-    """Reads botocore's descriptions of AWS; shared, because each further client then takes 50 ms less."""
+    """Reads botocore's descriptions of AWS. It is shared, which saves 50 ms for each further client."""
     from botocore.loaders import create_loader  # noqa: PLC0415
 
     return create_loader(data_path)

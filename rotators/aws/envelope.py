@@ -1,13 +1,13 @@
 """Sealing and opening with the AWS Encryption SDK. Imported only by ``sealing``, when it is needed.
 
 Every value has its own data key, which KMS encrypts with the sealing key; data keys are not cached. The
-encryption context names the secret. KMS and the message are bound to it, so a value that was copied to
-another secret is refused. The context has the name, because the ARN is not known before a secret is created
-and differs in each Region. The version is not part of it, so that values can be restored from a copy.
+encryption context names the secret. It is part of KMS's encryption and of the message, so a value that was
+copied to another secret is refused. The context has the name, because the ARN is not known before a secret is
+created and differs in each Region. The version is not part of it, so that values can be restored from a copy.
 
-Only the algorithm suite with key commitment and a signature is accepted: commitment, because a message
-without it can be opened to two texts; a signature, because otherwise every caller who may open a value could
-make another one with its data key.
+Only the algorithm suite with key commitment and a signature is accepted. Without commitment, a message could
+be decrypted to two texts. Without a signature, every caller who may open a value could create another one
+with its data key.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _REMEDY = (
 # KMS's answers for an encrypted data key or a context that was changed.
 _ALTERED = {"IncorrectKeyException", "InvalidCiphertextException"}
 
-# It logs each failure with its traceback, in addition to raising it. A level of the application stays.
+# It logs each failure with its traceback, in addition to raising it. A level set by the application is kept.
 _LOGGER = logging.getLogger("aws_encryption_sdk")
 _LOGGER.setLevel(_LOGGER.level or logging.CRITICAL)
 
@@ -59,7 +59,7 @@ def sealed(name: str, text: str, key: str) -> bytes:
     """Encrypt the value of a secret.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
         text: the value.
         key: ARN of the sealing key.
 
@@ -67,7 +67,7 @@ def sealed(name: str, text: str, key: str) -> bytes:
         The message.
 
     Raises:
-        StoreError: KMS made no data key.
+        StoreError: KMS did not create a data key.
     """
     with clients.in_region_of(key):
         message, _ = _SDK.encrypt(
@@ -83,9 +83,9 @@ def opened(name: str, message: bytes, keys: Sequence[str]) -> str:
     """Decrypt the value of a secret.
 
     Args:
-        name: of the secret.
-        message: as ``sealed`` made it.
-        keys: ARNs of the sealing keys that are trusted. No other key is asked, whatever the message names.
+        name: name of the secret.
+        message: result of ``sealed``.
+        keys: ARNs of the trusted sealing keys. No other key is used, even if the message names one.
 
     Returns:
         The value.
@@ -112,7 +112,7 @@ def opened(name: str, message: bytes, keys: Sequence[str]) -> str:
 
 
 def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
-    """The text and the header of a message; None if another key sealed it."""
+    """Return the text and the header of a message; None if another key sealed it."""
     try:
         with clients.in_region_of(key):
             source = io.BytesIO(message)
@@ -123,13 +123,13 @@ def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
         return None
     except RotatorsError:
         raise
-    except Exception:  # noqa: BLE001, S110 - a changed message fails anywhere in the SDK's parser, with any type
+    except Exception:  # noqa: BLE001, S110 - for a changed message, the SDK's parser may raise any type
         pass
     raise SealedValueError(f"the sealed value of {name} cannot be opened: it was changed", reason="altered")
 
 
 class _Key(MRKAwareKMSMasterKey):  # type: ignore[misc]  # the SDK has no types
-    """A sealing key, whose refusals by KMS keep their reasons. A multi-Region key opens in each Region."""
+    """A sealing key that keeps the reasons of KMS's refusals. A multi-Region key opens in each Region."""
 
     def _generate_data_key(self, algorithm: Any, encryption_context: Any = None) -> Any:
         with _asking("GenerateDataKey", self._key_id):
@@ -144,7 +144,7 @@ class _Key(MRKAwareKMSMasterKey):  # type: ignore[misc]  # the SDK has no types
 
 @contextmanager
 def _asking(action: str, key: str) -> Iterator[None]:
-    """Raise our errors for what KMS refuses."""
+    """Raise the errors of this project for refusals of KMS."""
     try:
         with translated(action, key), _refusals():
             yield
@@ -170,5 +170,5 @@ def _refusals() -> Iterator[None]:
         if not isinstance(refusal, ClientError):
             raise
         if refusal.response.get("Error", {}).get("Code") in _ALTERED:
-            raise ValueError from None  # no DecryptKeyError, which stands for another key
+            raise ValueError from None  # not a DecryptKeyError, which means another key
         raise refusal from None

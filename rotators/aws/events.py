@@ -1,8 +1,8 @@
 """Events of Secrets Manager in CloudTrail: their names, and the secrets that they name.
 
-LookupEvents finds an event by one attribute. The names of resources are no sure way: the service's own
-events have none, and an example of the User Guide (monitoring-cloudtrail) shows a CreateSecret without one.
-So events are looked up by their names too, and the secret is read from the record.
+LookupEvents finds an event by one attribute. The name of the resource is not reliable: the service's own
+events do not have it, and in an example of the User Guide (monitoring-cloudtrail) a CreateSecret lacks it. So
+events are also looked up by their names, and the secret is read from the record.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CHANGES = (
 """Operations of the API that change a secret."""
 
 PLACES = ("additionalEventData", "serviceEventDetails", "requestParameters")
-"""Members of a record that name its secret, in the order in which they are looked at."""
+"""Members of a record that name its secret, in the order in which they are read."""
 
 KEYS = ("SecretId", "secretId", "name")
 """Keys of the secret in these members."""
@@ -72,11 +72,11 @@ def record_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return CloudTrail's record in an event of LookupEvents.
 
     Args:
-        event: of an answer.
+        event: event of an answer.
 
     Returns:
-        The record; empty if it is no JSON object, or deeper than a record (deep JSON cannot be printed). A
-        member that should be an object, and is none, is left out.
+        The record; empty if it is not a JSON object, or is nested more deeply than a record (deep JSON cannot
+        be printed). A member that should be an object, but is not, is left out.
     """
     try:
         found = json.loads(event.get("CloudTrailEvent") or "{}")
@@ -88,7 +88,7 @@ def record_of(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def secrets_in(detail: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what an event names as its secrets.
+    """Return the names and ARNs of secrets in an event.
 
     The service's own events name it in ``additionalEventData.SecretId`` or, for secrets of other services, in
     ``serviceEventDetails.secretId`` (both seen in public code); calls name it in their parameters.
@@ -107,8 +107,8 @@ def is_about(detail: Mapping[str, Any], arn: str) -> bool:
 
     Args:
         detail: CloudTrail's record of the event.
-        arn: of the secret. A secret that was deleted may have had its name too; a response with another ARN
-            tells them apart.
+        arn: ARN of the secret. A deleted secret may have had the same name; a response with another ARN
+            distinguishes them.
     """
     if answered := _answered(detail):
         return answered == arn
@@ -116,10 +116,13 @@ def is_about(detail: Mapping[str, Any], arn: str) -> bool:
 
 
 def spellings(arn: str) -> tuple[str, str, str]:
-    """Return what callers name a secret by: its ARN, its ARN without the last characters, and its name.
+    """Return a caller's ids for a secret: its ARN, its ARN without the last characters, and its name.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
+
+    Returns:
+        The three, in this order.
     """
     partial = arn[:-_SUFFIX]
     return arn, partial, partial.partition(":secret:")[2]

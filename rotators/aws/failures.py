@@ -19,11 +19,11 @@ _BEFORE_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class FailedStep:
-    """One failed step. All texts come from a log, which is outside text: clean them before they are shown.
+    """One failed step. All texts come from a log and are untrusted: clean them before they are shown.
 
     Attributes:
         secret: ARN or name of the secret.
-        token: of the rotation.
+        token: token of the rotation.
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         code: the error's code, as in docs/reference/errors.md.
         message: code, cause and next action in one text.
@@ -48,7 +48,7 @@ class LoggedStep:
         step: ``createSecret``, ``setSecret``, ``testSecret`` or ``finishSecret``; empty if not logged.
         seconds: duration in the function; 0.0 if not logged.
         failure: None if it succeeded.
-        token: of the rotation; empty if not logged.
+        token: token of the rotation; empty if not logged.
         outcome: such as ``done`` or ``already-current``; empty if not logged.
         rotator, strategy: names; empty if not logged.
     """
@@ -65,7 +65,7 @@ class LoggedStep:
 
 
 def log_group(function_arn: str) -> str:
-    """The log group that Lambda gives a function, from the function's ARN.
+    """Return the log group that Lambda gives a function, from the function's ARN.
 
     Args:
         function_arn: ARN of the function.
@@ -74,20 +74,23 @@ def log_group(function_arn: str) -> str:
 
 
 def begin_of_log(*moments: dt.datetime | None) -> float:
-    """Return the time before which no line can be about a rotation, in seconds since the epoch; 0 if unknown.
+    """Return the earliest time of log lines about a rotation, in seconds since 1970; 0 if unknown.
 
-    A log group has the rotations of all secrets, so reading all of it takes minutes. createSecret may fail
-    for hours before there is a version.
+    A log group has the rotations of all secrets, so a search of all of it takes minutes. createSecret may
+    fail for hours before a version exists.
 
     Args:
-        *moments: times of the version's creation, the best first; None is unknown.
+        *moments: times of the version's creation, the most reliable first; None if unknown.
+
+    Returns:
+        One day before the first known moment.
     """
     known = next(filter(None, moments), None)
     return known.timestamp() - _BEFORE_SECONDS if known else 0.0
 
 
 def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:
-    """The failure of the last step that failed, or None.
+    """Return the failure of the last step that failed, or None.
 
     Args:
         steps: oldest first; later ones may have succeeded.
@@ -96,12 +99,15 @@ def newest_failure(steps: Sequence[LoggedStep]) -> FailedStep | None:
 
 
 def logged_steps(function_arn: str, of: str, since: float) -> list[LoggedStep]:
-    """The finished steps that a rotation function logged about a rotation or a secret, oldest first.
+    """Return the finished steps that a rotation function logged about a rotation or a secret, oldest first.
 
     Args:
         function_arn: the rotation function.
         of: the rotation's token, or the secret's ARN; without quotation marks.
-        since: seconds since the epoch by the service's clock; older lines do not count.
+        since: seconds since 1970, by the service's clock; older lines do not count.
+
+    Returns:
+        The steps; empty if the function logged none.
 
     Raises:
         StoreError: the log could not be read (no permission, no such group, throttled …).
@@ -114,7 +120,7 @@ def logged_steps(function_arn: str, of: str, since: float) -> list[LoggedStep]:
             .paginate(
                 logGroupName=group,
                 startTime=int(since * 1000),
-                # Quoted, a term is found in lines of any form (CloudWatch Logs: filter and pattern syntax).
+                # A quoted term is found in lines of any form (CloudWatch Logs: filter and pattern syntax).
                 filterPattern=f'"{of}"',
                 PaginationConfig={"MaxItems": _MOST_LINES},
             )
@@ -144,7 +150,7 @@ def _logged_step(event: Mapping[str, Any], of: str) -> LoggedStep | None:
 
 
 def _seconds(milliseconds: object) -> float:
-    """A duration, if a function can take so long; JSON of Python also has infinite numbers."""
+    """Return a duration; 0 if no function can take so long. Python's JSON permits infinite numbers."""
     if isinstance(milliseconds, int | float) and 0 <= milliseconds <= _LONGEST_MILLISECONDS:
         return milliseconds / 1000
     return 0.0

@@ -1,8 +1,8 @@
-"""Errors of boto3, in this project's words: what was tried, why it failed, what to do next; never a value.
+"""Translates errors of boto3 into errors with a cause and a next action, and without a value of a secret.
 
 The messages are those of the User Guide's pages troubleshoot and troubleshoot_rotation, and of the API
-reference's error lists. The first rule that fits decides; what fits none is a RequestRefused with the
-service's own message.
+reference's error lists. The first matching rule decides. An error that matches none becomes a RequestRefused
+with the service's message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rotators.core import errors
 
 @contextmanager
 def translated(action: str, secret_id: str) -> Iterator[None]:
-    """Run calls of boto3; their errors become ours.
+    """Run calls of boto3, and translate their errors.
 
     Args:
         action: name of the API's operation (``GetSecretValue``), or a description of the call.
@@ -31,9 +31,9 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        StoreError: the subclass nearest to what the service said. ``retryable`` ones are worth the same call
-            later; all others need what their remedy says.
-        ConfigurationError: boto3 itself is not configured (no region, an unknown profile).
+        StoreError: the subclass that describes the service's error best. If it is ``retryable``, the same
+            call may succeed later; otherwise a person has to follow its remedy.
+        ConfigurationError: boto3 itself is not configured (no Region, an unknown profile).
     """
     try:
         yield
@@ -41,12 +41,12 @@ def translated(action: str, secret_id: str) -> Iterator[None]:
         raise translate(error, action, secret_id) from None
     except boto.BotoCoreError as error:
         raise _of_boto(error, action, secret_id) from None
-    except (ResponseParserError, KeyError):  # KeyError: a member is missing that every answer of AWS has
+    except (ResponseParserError, KeyError):  # KeyError: a required member is missing in the response
         raise not_aws(action, secret_id) from None
 
 
 def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
-    """The error for an answer that no AWS service gives: a web page, or JSON without the required members.
+    """Return the error for a response that is not from AWS: a web page, or JSON without the required members.
 
     Args:
         action: name of the operation.
@@ -60,15 +60,15 @@ def not_aws(action: str, secret_id: str) -> errors.ServiceUnavailable:
 
 
 def translate(refusal: boto.ClientError, action: str, secret_id: str) -> errors.StoreError:
-    """The error for a refusal; ``translated`` uses it, and who finds one inside a successful answer.
+    """Return the error for a refusal, which may also be part of a successful response.
 
     Args:
         refusal: error of the service; its message is shown after sanitising.
         action: name of the operation.
-        secret_id: the name or ARN it was about.
+        secret_id: name or ARN of the secret of the call.
 
     Returns:
-        The nearest error, to raise or to report.
+        The error that describes the refusal best.
     """
     said = refusal.response.get("Error", {})
     code, message = said.get("Code", "Unknown"), said.get("Message", "")
@@ -90,7 +90,7 @@ _LONGEST_MESSAGE = 400
 
 
 class _Fault(NamedTuple):
-    """A kind of error, how it is recognised (code and message must both fit), and what to do about it."""
+    """A kind of error: how it is recognised (code and message must both match), and the next action."""
 
     kind: type[errors.StoreError]
     codes: str = ""
@@ -249,7 +249,7 @@ def _of_boto(error: boto.BotoCoreError, action: str, secret_id: str) -> errors.R
 
 
 class _BotoFault(NamedTuple):
-    """A kind of error that boto3 raises by itself; the first that fits decides."""
+    """A kind of error that boto3 raises itself; the first match decides."""
 
     raised: tuple[type[boto.BotoCoreError], ...]
     kind: type[errors.RotatorsError]
@@ -262,7 +262,7 @@ _BOTO_FAULTS = (
     _BotoFault(
         (boto.ParamValidationError,),
         errors.RequestRefused,
-        # boto3's own text quotes what was sent, which may be the value itself.
+        # boto3's own text quotes the parameters, which may include the value.
         "a parameter has the wrong type or length",
         "parameters",
         "Check the types and lengths of the parameters; boto3's text is withheld, because it quotes values.",
@@ -321,7 +321,7 @@ def _not_found_remedy(secret_id: str) -> str:
 
 
 def _sanitised(message: str) -> str:
-    # Input validation quotes what was sent: "Value 'x' at 'secretString' failed to satisfy constraint".
+    # Input validation quotes the parameter: "Value 'x' at 'secretString' failed to satisfy constraint".
     # Greedy on purpose: a value that looks like the rest of the sentence must not end the match.
     message = re.sub(r"Value .* at '", "Value *** at '", message, flags=re.S)
     message = " ".join(message.split()).rstrip(".")

@@ -4,8 +4,8 @@ Secrets Manager encrypts every value with the secret's key, and decrypts it for 
 the secret. A sealed value is encrypted with a second key before that. Reading it needs ``kms:Decrypt`` on the
 sealing key too.
 
-Configuration is the process's environment. ``SEALING_KEYS`` names the sealing keys: the first one seals
-everything that is stored, each of them opens. It also declares that values must be sealed: a clear one is
+Configuration is the process's environment. ``SEALING_KEYS`` names the sealing keys: the first one seals every
+stored value, and each of them can open values. It also declares that values must be sealed: a clear one is
 refused, unless ``SEALING_ALLOWS_CLEAR`` is true. A sealed value is recognised by its form, so a process
 without ``SEALING_KEYS`` refuses it and cannot replace it with a clear one.
 
@@ -38,10 +38,10 @@ _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
 def opened(name: str, content: str, *, clear: bool = False) -> str:
-    """The clear text of a stored value.
+    """Return the clear text of a stored value.
 
     Args:
-        name: of the secret, for which the value must have been sealed.
+        name: name of the secret, for which the value must have been sealed.
         content: the SecretString.
         clear: True if a clear value is accepted in any case.
 
@@ -69,17 +69,17 @@ def opened(name: str, content: str, *, clear: bool = False) -> str:
 
 
 def stored(name: str, content: str | bytes) -> str | bytes:
-    """A value in the form in which it is to be stored: sealed if SEALING_KEYS is set.
+    """Return a value in the form in which it is to be stored: sealed if SEALING_KEYS is set.
 
     Args:
-        name: of the secret. The value can be opened only for a secret of this name.
+        name: name of the secret. The value can be opened only for a secret of this name.
         content: the clear text of a SecretString, or the bytes of a SecretBinary.
 
     Returns:
         The SecretString or SecretBinary.
 
     Raises:
-        SealedValueError: a binary value, or one that is sealed already.
+        SealedValueError: the value is binary, or is sealed already.
         LimitExceeded: the sealed value is larger than Secrets Manager permits.
         ConfigurationError, AccessDenied, KeyUnusable, …: as ``opened``.
     """
@@ -108,7 +108,7 @@ def _require_clear_allowed(name: str) -> None:
     """Refuse a value that is not sealed, if it must be.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
 
     Raises:
         SealedValueError: SEALING_KEYS is set, and SEALING_ALLOWS_CLEAR is not true.
@@ -126,7 +126,7 @@ def require_binary_allowed(name: str) -> None:
     """Refuse a binary value, which is never sealed, if values must be.
 
     Args:
-        name: of the secret.
+        name: name of the secret.
 
     Raises:
         SealedValueError: as ``_require_clear_allowed``.
@@ -174,13 +174,13 @@ def _keys() -> list[str]:
 
 
 def _message(name: str, content: str) -> bytes | None:
-    """The message in a sealed value; None if the value is clear."""
+    """Return the message in a sealed value; None if the value is clear."""
     if MEMBER not in content:
         return None
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        value = {MEMBER: None} if _BEGINNING.match(content) else None  # cut off, or no value of ours
+        value = {MEMBER: None} if _BEGINNING.match(content) else None  # truncated, or not a sealed value
     if not isinstance(value, dict) or MEMBER not in value:
         return None
     try:
@@ -196,7 +196,7 @@ def _message(name: str, content: str) -> bytes | None:
 
 def _envelope() -> ModuleType:
     try:
-        from rotators.aws import envelope  # noqa: PLC0415 - half a second that only sealed values should cost
+        from rotators.aws import envelope  # noqa: PLC0415 - takes half a second, and only sealed values need it
     except ImportError:
         raise ConfigurationError(
             "the AWS Encryption SDK, which seals and opens values, is not installed",

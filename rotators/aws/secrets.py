@@ -1,8 +1,8 @@
-"""The gateway to Secrets Manager: all that a rotation, the client and doctor read and write there.
+"""The gateway to Secrets Manager: all reads and writes of rotations, the client and doctor.
 
-Normal rotation in a warm container: DescribeSecret once a step (the stages must be fresh), the current
-value once, one look for a pending value, one write, one move of the stage. Versions never change once they
-hold a value, so a value that was read or written is kept for a while by its version id.
+A normal rotation in a warm container needs one DescribeSecret per step (the stages must be up to date), one
+read of the current value, one search for a pending value, one write and one move of the stage. The value of a
+version never changes, so values that were read or written are kept for some time by version id.
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ class Version(NamedTuple):
 
 
 def describe(secret_id: str, client: SecretsManagerClient | None = None) -> Mapping[str, Any]:
-    """The answer of DescribeSecret.
+    """Return the response of DescribeSecret.
 
     Args:
         secret_id: name or ARN of the secret.
         client: a boto3 client; the process's shared one when left out.
+
+    Returns:
+        The response of the API as boto3 parses it, with at least ``ARN``.
 
     Raises:
         StoreError: the secret cannot be described.
@@ -82,7 +85,7 @@ def list_versions(arn: str, client: SecretsManagerClient | None = None) -> tuple
     """Every version of a secret, those without a stage included (API:ListSecretVersionIds).
 
     Args:
-        arn: the secret.
+        arn: ARN of the secret.
         client: a boto3 client; the process's shared one when left out.
 
     Returns:
@@ -120,7 +123,7 @@ def _pages(action: str, about: str, ask: Callable[..., Any]) -> Iterator[Mapping
 
 
 def without_stage(versions: Iterable[Version]) -> WithoutStage:
-    """The ids of the versions without any of the service's own stages.
+    """Return the ids of the versions without any of the service's own stages.
 
     Args:
         versions: all versions of a secret, newest first.
@@ -128,21 +131,21 @@ def without_stage(versions: Iterable[Version]) -> WithoutStage:
     versions = list(versions)
     current = next((each for each in versions if Stage.CURRENT in each.stages), None)
     found = [each for each in versions if not {*each.stages} & {*Stage}]
-    # Of one moment counts as newer: it is tried earlier then, and nothing else depends on it.
+    # A version of the same second counts as newer. It is then tried earlier, which has no other effect.
     lost = [each.id for each in found if current is not None and _created(each) >= _created(current)]
     return WithoutStage(lost, [each.id for each in found if each.id not in lost])
 
 
 def drop_pending(arn: str, version: str) -> None:
-    """Take the stage AWSPENDING off a version.
+    """Remove the stage AWSPENDING from a version.
 
     Args:
-        arn: the secret.
+        arn: ARN of the secret.
         version: its VersionId.
 
     Raises:
         RequestRefused: the version does not have it.
-        StoreError: it was not taken off.
+        StoreError: it was not removed.
     """
     with translated("UpdateSecretVersionStage", arn):
         clients.secrets_manager().update_secret_version_stage(
@@ -152,14 +155,15 @@ def drop_pending(arn: str, version: str) -> None:
 
 @dataclass(frozen=True)
 class SecretVersion:
-    """A version of a secret as it was read. Its repr shows no value.
+    """A version of a secret as it was read. Its repr does not contain the value.
 
     Attributes:
         arn, name: of the secret.
         version: its VersionId.
         stages: the stages that it had when it was read.
-        content: the SecretString, or the SecretBinary's bytes. Clear text, except before ``opened``.
-        sealed: True if the value is stored sealed, and ``content`` is what was sealed.
+        content: the SecretString, or the SecretBinary's bytes. Clear text; before ``opened``, possibly
+            sealed.
+        sealed: True if the value is stored sealed and ``content`` has been opened.
     """
 
     arn: str
@@ -174,7 +178,7 @@ class SecretVersion:
         """The JSON object in ``content``; it is parsed once.
 
         Raises:
-            SecretFormatError: it holds something else.
+            SecretFormatError: it is not a JSON object.
         """
         if isinstance(self.content, bytes):
             raise SecretFormatError("the secret is binary; a login needs a SecretString with a JSON object")
@@ -182,10 +186,10 @@ class SecretVersion:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> SecretVersion:
-        """The version that GetSecretValue answered, as it is stored.
+        """Return the version in a response of GetSecretValue, as it is stored.
 
         Args:
-            answer: of GetSecretValue.
+            answer: answer of GetSecretValue.
         """
         content = answer["SecretString"] if "SecretString" in answer else answer["SecretBinary"]
         return cls(
@@ -197,7 +201,7 @@ class SecretVersion:
         )
 
     def opened(self) -> SecretVersion:
-        """The version with its clear text, if its value is sealed (see ``sealing``).
+        """Return the version with its clear text, if its value is sealed (see ``sealing``).
 
         Raises:
             SealedValueError: it cannot be opened, or it is clear and must be sealed.
@@ -223,7 +227,7 @@ class SecretStore:
     def describe(self, secret_id: str) -> SecretState:
         """See Store.describe."""
         answer = describe(secret_id)
-        # The service leaves empty fields out (API:DescribeSecret).
+        # The service omits empty fields (API:DescribeSecret).
         return SecretState(
             arn=answer["ARN"],
             rotation_enabled=bool(answer.get("RotationEnabled", False)),
@@ -231,7 +235,7 @@ class SecretStore:
         )
 
     def value(self, arn: str, version: str) -> Secret | None:
-        """See Store.value. A missing value is asked for again each time; a value is kept."""
+        """See Store.value. A value is kept in memory; a missing value is requested again each time."""
         known = self._values.peek((arn, version))
         if known is not None:
             return known
@@ -265,7 +269,7 @@ class SecretStore:
         self._values.put((arn, token), value)
 
     def promote(self, arn: str, token: str, current: str | None) -> None:
-        """See Store.promote. One call; AWSPREVIOUS follows by itself (API:UpdateSecretVersionStage)."""
+        """See Store.promote. One call; the service also moves AWSPREVIOUS (API:UpdateSecretVersionStage)."""
         source = {"RemoveFromVersionId": current} if current else {}
         with translated("UpdateSecretVersionStage", arn):
             clients.secrets_manager().update_secret_version_stage(
@@ -277,7 +281,9 @@ class SecretStore:
         return without_stage(list_versions(arn))
 
     def admin(self, arn: str) -> Secret:
-        """See Store.admin. Read once a rotation, and never kept: its version is not known beforehand.
+        """See Store.admin.
+
+        It is read once per rotation and not kept, because its version id is unknown before.
 
         An ARN of another Region is read from that Region. A clear value is accepted, because services of AWS
         do not seal the secrets that they manage.
@@ -292,14 +298,14 @@ class SecretStore:
 
 
 class Source(Protocol):
-    """A place to read versions from."""
+    """A source of versions."""
 
     def one(self, secret_id: str, stage: str | None, version: str | None, *, new: bool) -> SecretVersion:
-        """One version.
+        """Read one version.
 
         Args:
             secret_id: name or ARN.
-            stage: its stage; AWSCURRENT when neither this nor ``version`` is given.
+            stage: its stage; AWSCURRENT if neither this nor ``version`` is passed.
             version: its VersionId.
             new: True to read past a cache.
 
@@ -311,7 +317,7 @@ class Source(Protocol):
         """
 
     def many(self, secret_ids: Sequence[str]) -> dict[str, SecretVersion | RotatorsError]:
-        """The AWSCURRENT versions of many secrets.
+        """Return the AWSCURRENT versions of many secrets.
 
         Args:
             secret_ids: names or ARNs.
@@ -325,10 +331,10 @@ class Source(Protocol):
 
 
 class SecretsManager:
-    """The source itself. Needs GetSecretValue, and BatchGetSecretValue for ``many``.
+    """Reads from Secrets Manager. Needs the permission GetSecretValue, and BatchGetSecretValue for ``many``.
 
     Args:
-        client: a boto3 client; the process's shared one when left out, which a forked child creates again.
+        client: a boto3 client; by default the process's shared one, which a forked child creates again.
     """
 
     def __init__(self, client: SecretsManagerClient | None = None) -> None:
@@ -395,11 +401,11 @@ def _parsed(answer: Mapping[str, Any], name: str, *, clear: bool = False) -> Sec
 
 
 def opened_or_error(secret_id: str, version: SecretVersion) -> SecretVersion | RotatorsError:
-    """The version with its clear text, or the error of this secret among many.
+    """Return the version with its clear text, or the error of this one secret.
 
     Args:
         secret_id: name or ARN that was asked for.
-        version: of the answer, as it is stored.
+        version: version of the answer, as it is stored.
     """
     try:
         return asked_for(secret_id, version).opened()
@@ -408,21 +414,21 @@ def opened_or_error(secret_id: str, version: SecretVersion) -> SecretVersion | R
 
 
 def _name_in(arn: str) -> str:
-    """The name of a secret; a hyphen and six characters follow it in a full ARN."""
+    """Return the name of a secret; a hyphen and six characters follow it in a full ARN."""
     return arn.split(":", 6)[6][:-7]
 
 
 def asked_for(secret_id: str, version: SecretVersion) -> SecretVersion:
-    """Return a version if it is of the secret that was asked for.
+    """Return a version if it belongs to the requested secret.
 
-    Where two processes share a connection by mistake, one gets the other's secret.
+    If two processes share a connection by mistake, one receives the other's secret.
 
     Args:
         secret_id: name or ARN.
-        version: of the answer.
+        version: version of the answer.
 
     Raises:
-        ServiceUnavailable: it is of another secret.
+        ServiceUnavailable: it belongs to another secret.
     """
     if _names(secret_id, version):
         return version

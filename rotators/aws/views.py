@@ -1,4 +1,4 @@
-"""A secret without its values, and its last failed rotation, as AWS tells them."""
+"""A secret without its values, and its last failed rotation, read from AWS."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from rotators.core.errors import (
 )
 from rotators.core.store import SecretState
 
-# A role may lack the right to look, and CloudTrail takes two questions a second; the command goes on without.
+# A role may lack the permission, and CloudTrail permits two calls a second; the command continues without.
 UNASKED = (AccessDenied, RequestRefused, ServiceThrottled, ServiceUnavailable)
-"""Errors of a question to AWS that say nothing about its answer."""
+"""Errors of a call to AWS that leave its result unknown."""
 
 UNTOLD = (*UNASKED, SecretDeleted, SecretNotFound)
-"""The same, and what was asked about is not there, or no longer."""
+"""The same errors, and those for a resource that does not exist, or no longer."""
 
 FAILED_EVENTS = ("RotationFailed", "RotationAbandoned", "TestRotationFailed")
 """Names of Secrets Manager's own events about a failed rotation (User Guide, cloudtrail_log_entries)."""
@@ -46,14 +46,14 @@ class SecretView:
         rotation_enabled: True if rotation is on.
         deleted: time at which the secret was scheduled for deletion, or None.
         primary_region: Region of the secret itself, if this is a replica of it in another Region; else None.
-        function_arn: of the rotation function, or None.
-        schedule: in words: ``every 30 days``, ``rate(10 days)``, ``cron(…)``, or None.
+        function_arn: ARN of the rotation function, or None.
+        schedule: schedule in words, such as ``every 30 days``, ``rate(10 days)`` or ``cron(…)``; or None.
         window: duration of the rotation window, or None.
         last_rotated, next_rotation: times, or None.
         versions: newest first; only those with a stage if ``unlisted``.
         unlisted: True if this role may not list the versions without a stage.
         owner: AWS service that manages the secret, or None.
-        read_at: the service's own time when it answered, to the second; this machine's clock may be wrong.
+        read_at: time of the answer by the service's clock, to the second; this machine's clock may be wrong.
     """
 
     arn: str
@@ -88,7 +88,7 @@ class SecretView:
         return SecretState(self.arn, self.rotation_enabled, stages)
 
     def holder(self, stage: str) -> str | None:
-        """The id of the version that carries a stage, or None.
+        """Return the id of the version that has a stage, or None.
 
         Args:
             stage: any stage.
@@ -98,12 +98,12 @@ class SecretView:
 
 @dataclass(frozen=True)
 class FailedRotation:
-    """A failed rotation, as CloudTrail has it.
+    """A failed rotation in CloudTrail.
 
     Attributes:
         event: the event's name.
         time: time of the event.
-        message: the service's words.
+        message: message of the service.
     """
 
     event: str
@@ -112,7 +112,7 @@ class FailedRotation:
 
 
 def read_secret(secret_id: str) -> SecretView:
-    """Read everything about a secret but its values.
+    """Read everything about a secret except its values.
 
     Args:
         secret_id: name or ARN of the secret.
@@ -157,7 +157,7 @@ def read_secret(secret_id: str) -> SecretView:
 
 
 def schedule_of(rules: Mapping[str, Any]) -> str | None:
-    """The schedule of a secret in words, such as ``every 30 days`` or ``rate(10 days)``; None without one.
+    """Return the schedule of a secret in words, such as ``every 30 days``; None without a schedule.
 
     Args:
         rules: ``RotationRules`` of a secret.
@@ -167,18 +167,18 @@ def schedule_of(rules: Mapping[str, Any]) -> str | None:
 
 
 def arn_in(region: str, arn: str) -> str:
-    """The ARN of the same secret in another Region; a replica's ends as its primary's does.
+    """Return the ARN of the same secret in another Region; ARNs of replicas differ only in the Region.
 
     Args:
         region: the other Region.
-        arn: of the secret.
+        arn: ARN of the secret.
     """
     parts = arn.split(":")
     return ":".join([*parts[:3], region, *parts[4:]])
 
 
 def primary_region(described: Mapping[str, Any]) -> str | None:
-    """The Region that a replica was made from; None for a secret that is no replica.
+    """Return the Region of a replica's primary; None for a secret that is not a replica.
 
     Args:
         described: response of DescribeSecret. The primary of replicas names its own Region there.
@@ -188,13 +188,13 @@ def primary_region(described: Mapping[str, Any]) -> str | None:
 
 
 def last_failure(arn: str) -> FailedRotation | None:
-    """The newest failed rotation of a secret in CloudTrail, which lags some minutes behind on real AWS.
+    """Return the newest failed rotation of a secret in CloudTrail, which AWS updates after some minutes.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
 
     Returns:
-        The failure; None when there is none newer than the last success, or CloudTrail may not be read.
+        The failure; None if none is newer than the last success, or if CloudTrail may not be read.
     """
     try:
         failures = [
@@ -210,14 +210,14 @@ def last_failure(arn: str) -> FailedRotation | None:
 
 
 def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
-    """The finished steps that the rotation function logged about one rotation, from CloudWatch Logs.
+    """Return the finished steps that the rotation function logged about one rotation, from CloudWatch Logs.
 
     Args:
         view: the secret.
-        token: the rotation's; None for no rotation.
+        token: token of the rotation; None for no rotation.
 
     Returns:
-        The steps, oldest first; none when there is no rotation, or logs may not be read.
+        The steps, oldest first; empty without a rotation, or if logs may not be read.
     """
     if view.function_arn is None or token is None:
         return []
@@ -229,8 +229,8 @@ def steps_of(view: SecretView, token: str | None) -> list[LoggedStep]:
 
 
 def _newest_event(arn: str, name: str, since: dt.datetime | None = None) -> tuple[dt.datetime, str] | None:
-    """Time and message of the newest of Secrets Manager's own events with a name about one secret."""
-    # By the name: calls for other secrets would hide it, and the event names its secret only inside.
+    """Return time and message of the newest of Secrets Manager's own events with a name about a secret."""
+    # By the event's name: the look-up by resource does not find it, because only the record names the secret.
     request = {"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}]}
     pages = clients.cloudtrail().get_paginator("lookup_events")
     start = {"StartTime": since} if since else {}

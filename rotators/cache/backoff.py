@@ -1,4 +1,4 @@
-"""Retries of callers that share an error: which errors are worth another attempt, and after how long."""
+"""Retries of callers that share an error: which errors are transient, and the pauses before new attempts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _random = random.SystemRandom()
 
 
 def is_transient(error: RotatorsError) -> bool:
-    """True if another attempt may succeed.
+    """Return True if another attempt may succeed.
 
     Missing or expired AWS credentials count as transient, because the host renews them.
 
@@ -46,5 +46,8 @@ def doubled_seconds(failures: int, first: float, longest: float) -> float:
         failures: consecutive failures so far, 1 or more; any number of them.
         first: seconds after the first failure.
         longest: seconds after any failure, at most.
+
+    Returns:
+        ``first`` times two to the power of ``failures`` - 1, at most ``longest``.
     """
     return min(first * 2.0 ** min(failures - 1, _DOUBLINGS), longest)

@@ -19,7 +19,7 @@ Rules:
 - Any other error is remembered for ``negative`` seconds. It replaces the expired value, so that deleting a
   secret or withdrawing a permission takes effect.
 - ``since`` requests a value whose load began for such a request after that ``mark``. Callers that found a
-  value wrong at the same time share one new load. A mark is a number, not a time, because clocks are set
+  value wrong at the same time share one new load. A mark is a number, not a time, because clocks can be set
   back. The request does not wait for an earlier load, which may hang.
 """
 
@@ -44,11 +44,12 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _DUE = 0.8  # part of an entry's life before it is reloaded in the background
-_STALE_AFTER_SECONDS = 1.0  # of waiting for a load; then an expired value is returned
-_HUNG_SECONDS = 30.0  # after that, new callers do not join a load
+_STALE_AFTER_SECONDS = 1.0  # longest wait for a load; then an expired value is returned
+_HUNG_SECONDS = 30.0  # after this time, new callers do not join a load
 _FORGOTTEN_SECONDS = 60.0  # after the pause that follows a failure, the next failure counts as the first
 _COUNTERS = ("hits", "loads", "background", "failures", "stale", "negative", "evicted")
-# A timer that fires slightly before the entry's end would find nothing to delete, and wait for a whole life.
+# A timer that fires slightly before the entry's end would find nothing to delete, and then wait a whole
+# lifetime.
 _SLACK_SECONDS = 0.05
 
 _random = random.SystemRandom()
@@ -58,7 +59,7 @@ class Flight(Future[V]):
     """A load in progress.
 
     Attributes:
-        number: of the load; later loads have larger numbers, whatever the clocks do.
+        number: number of the load; later loads have larger numbers, whatever the clocks do.
         began: start time on the cache's clock.
         started: start time on the monotonic clock.
         forced: True if a caller requested a value newer than the one in memory.
@@ -150,7 +151,7 @@ class Cache(Generic[K, V]):
         """Return a value from memory, or load it.
 
         Args:
-            key: of the value.
+            key: key of the value.
             load: returns the value of a key; called in another thread.
             since: a ``mark``: only a value whose load began for such a request after it is returned.
             timeout: seconds to wait at most.
@@ -185,7 +186,7 @@ class Cache(Generic[K, V]):
     def steps(
         self, key: K, load: Callable[[K], V], *, since: int | None = None, timeout: float = 10.0
     ) -> Generator[Wait[V], None, V]:
-        """The same as ``get`` without I/O.
+        """Return the result of ``get``, as a generator without I/O.
 
         Args:
             key: as for ``get``.
@@ -194,7 +195,7 @@ class Cache(Generic[K, V]):
             timeout: as for ``get``.
 
         Yields:
-            Each wait, for the caller to perform in its own way.
+            Each wait, which the caller performs in a thread or a task.
 
         Returns:
             The value.
@@ -213,7 +214,10 @@ class Cache(Generic[K, V]):
                 return flight.result()
 
     def _look(self, key: K, load: Callable[[K], V], since: int | None, left: float) -> V | Wait[V]:
-        """Return the value, or what to wait for with ``left`` seconds remaining. May start a load."""
+        """Return the value, or the next wait of a caller with ``left`` seconds remaining.
+
+        May start a load.
+        """
         with self._lock:
             now = self._clock()
             entry = self._alive(key, now)
@@ -242,7 +246,7 @@ class Cache(Generic[K, V]):
 
     @staticmethod
     def _settles(flight: Flight[V], since: int | None) -> bool:
-        """True if a finished load has the caller's value; False if the caller has to look again."""
+        """Return True if a finished load has the caller's value; False if the caller has to look again."""
         error = flight.exception()
         if error is None:
             return _answers(flight, since)
@@ -253,14 +257,18 @@ class Cache(Generic[K, V]):
         return False
 
     def mark(self) -> int:
-        """Return a number for ``since``: only loads that begin after this call exceed it."""
+        """Return a number for ``since``: only loads that begin after this call exceed it.
+
+        Returns:
+            The number of the newest load.
+        """
         return self._last_number
 
     def peek(self, key: K) -> V | None:
         """Return the value if it is in memory and not expired, else None. Never loads.
 
         Args:
-            key: of the value.
+            key: key of the value.
         """
         with self._lock:
             now = self._clock()
@@ -274,8 +282,8 @@ class Cache(Generic[K, V]):
         """Store a value for ``ttl`` seconds from now; it replaces an older one.
 
         Args:
-            key: of the value.
-            value: to store.
+            key: key of the value.
+            value: value to store.
         """
         with self._lock:
             self._last_number += 1
@@ -305,7 +313,7 @@ class Cache(Generic[K, V]):
         return len(self._entries)
 
     def __repr__(self) -> str:
-        """Sizes only, because keys and values may be sensitive."""
+        """Show only sizes, because keys and values may be sensitive."""
         return f"<Cache of {len(self)}/{self._max_entries} entries, ttl {self._ttl:g} s>"
 
     def _alive(self, key: K, now: float) -> _Entry[V] | None:
@@ -325,7 +333,7 @@ class Cache(Generic[K, V]):
             if left > failure.until - now:
                 return Wait(failure.until - now)
         self._counts["negative"] += 1
-        # A copy: an error that is raised repeatedly would keep the frames of every caller alive.
+        # A copy, because an error that is raised repeatedly would keep the frames of every caller in memory.
         raise copy.copy(failure.error)
 
     @staticmethod
@@ -448,7 +456,10 @@ class Cache(Generic[K, V]):
             self._schedule_sweep()
 
     def renew_after_fork(self) -> None:
-        """See ``forks.Forkable``: the child has neither the loading threads nor the lock's owner."""
+        """See ``forks.Forkable``.
+
+        The child has neither the loading threads nor the thread that holds the lock.
+        """
         self._lock = threading.RLock()
         self._flights = {}
         self._timer = None
@@ -456,7 +467,7 @@ class Cache(Generic[K, V]):
 
 
 def _answers(load: Flight[V] | _Entry[V] | _FailedLoad, since: int | None) -> bool:
-    """True if a load was made for the caller's ``since``."""
+    """Return True if a load was made for the caller's ``since``."""
     return since is None or (load.forced and load.number > since)
 
 

@@ -11,7 +11,7 @@ class Forkable(Protocol):
     """An object that a forked child keeps using."""
 
     def renew_after_fork(self) -> None:
-        """Replace everything that a thread of the parent may hold. Must not block; called in the child."""
+        """Replace everything that a thread of the parent may hold. Called in the child; must not block."""
 
 
 _forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()

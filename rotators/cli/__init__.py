@@ -57,7 +57,7 @@ COMMANDS = {
     "unreplicate": "Remove replicas of secrets from other Regions.",
     "up": "Keep a local AWS and a server running until Ctrl-C.",
 }
-"""Name of each command to its line in `rotators --help`."""
+"""The line in `rotators --help`, by name of the command."""
 
 
 def _flush() -> None:
@@ -67,7 +67,7 @@ def _flush() -> None:
 
 
 def _discard_unwritable() -> None:
-    """Replace an output that takes nothing: Python would write to it again at the end, and print an error."""
+    """Replace an output that cannot be written, because Python would write to it again at the end."""
     try:
         _flush()
     except OSError:
@@ -86,7 +86,7 @@ class _Modules(UserDict[str, Any]):
 
 
 def _attribute(name: str) -> str:
-    """The module and function of a command. Names of Python's own get an underscore (PEP 8)."""
+    """Return the module and function of a command. Names that Python reserves get an underscore (PEP 8)."""
     own = keyword.iskeyword(name) or hasattr(builtins, name)
     return f"{name}_" if own else name.replace("-", "_")
 
@@ -124,10 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack our characters, or be closed
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack these characters, or be closed
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:  # closed before Python started; a command that reads it finds nothing
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
     form = OutputForm()
     with interruptible(to_the_end=arguments is None):
         try:
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _told(error: BaseException, *, as_json: bool) -> int:
-    """Print why a command ended; gives the exit status."""
+    """Print why a command ended, and return the exit status."""
     finish()
     if isinstance(error, click.ClickException):
         print_usage_error(error)
@@ -151,7 +151,7 @@ def _told(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         try:
             print_json({"error": error_document(told(error))})
-        except OSError:  # the output takes nothing, which the error says then
+        except OSError:  # the output cannot be written, as the error says
             _discard_unwritable()
     print_error(str(told(error)))
     return 1

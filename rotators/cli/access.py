@@ -41,12 +41,12 @@ from rotators.manage.selector import Selection, Selector
 
 _DEFAULT = "of"
 _STYLES = {AccessAnswer.YES: "green", AccessAnswer.CONDITIONAL: "yellow", AccessAnswer.NO: ""}
-_COLUMNS = 6  # secrets in the table of the matrix
-_LONGEST = 500  # characters of a reason in a table
+_COLUMNS = 6  # largest number of secrets in the table of the matrix
+_LONGEST = 500  # largest number of characters of a reason in a table
 
 
 class _Group(click.Group):
-    """Runs the command `of` if the first argument is not the name of a command."""
+    """A group that runs the command `of` if the first argument is not the name of a command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -217,9 +217,9 @@ class _Matrix:
     """The pairs of secrets and principals with access, as they are found.
 
     Attributes:
-        question: what was asked of AWS.
+        question: data that was read from AWS.
         secrets: the secrets.
-        selection: where they come from; it knows which may not be read.
+        selection: their source, with the names of those that may not be read.
         count: number of the secrets; complete after the iteration.
     """
 
@@ -289,7 +289,7 @@ _PRINTERS: dict[str, Callable[[_Matrix], None]] = {
 
 
 def _order(found: Access) -> tuple[int, int, int, str]:
-    """Those with more access first."""
+    """Return the sort key: principals with more access come first."""
     read, write, rotate = (list(AccessAnswer).index(each.answer) for each in found.verdicts.values())
     return read, write, rotate, found.principal.name
 
@@ -313,7 +313,7 @@ def _cells(found: Access) -> Iterator[Cell]:
 
 
 def _why(found: Access) -> str:
-    """The reasons, those of several capabilities once."""
+    """Return the reasons; equal reasons of several capabilities appear once."""
     words: dict[str, list[str]] = {}
     for name, verdict in found.verdicts.items():
         if verdict.answer is not AccessAnswer.NO:

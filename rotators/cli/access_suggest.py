@@ -17,7 +17,7 @@ from rotators.manage.principals import read_account
 from rotators.manage.selector import Selector
 from rotators.manage.suggestions import Document, Suggestion, TagSelection, suggested
 
-_NAMED = 5  # other secrets in the text
+_NAMED = 5  # largest number of other secrets in the text
 
 
 def _tag(_context: click.Context, _option: click.Parameter, given: str | None) -> TagSelection | None:
@@ -74,7 +74,7 @@ def _selected(selector: Selector) -> list[Entry]:
 
 
 def _others(tag: TagSelection | None, entries: Sequence[Entry]) -> list[str]:
-    """Names of the other secrets of this Region with the tag."""
+    """Return names of the other secrets of this Region with the tag."""
     if tag is None:
         return []
     arns = {entry.arn for entry in entries}

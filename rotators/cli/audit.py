@@ -30,8 +30,8 @@ from rotators.cli.stopping import exit_unless
 from rotators.manage.selector import duration
 
 _COVERAGE = "files records events begun ended complete gap_count unnamed"
-_ROWS = 50  # of a table
-_MOST_GAPS = 10  # lines of the table's end
+_ROWS = 50  # largest number of rows of a table
+_MOST_GAPS = 10  # number of lines after a table
 
 _LABELS = {
     "anomaly": "what",
@@ -65,7 +65,7 @@ class _Asked:
 
 
 def _asks(command: Callable[..., _Asked]) -> Callable[..., None]:
-    """Make a command from a function that gives the question; add the places of the records."""
+    """Make a command from a function that returns the question; add the arguments with the records."""
 
     @click.argument("source", nargs=-1)
     @format_option("table", "json", "csv")
@@ -239,7 +239,7 @@ def _gap(gap: Gap) -> str:
 
 
 def _short(value: Any) -> Any:
-    """The last part of an ARN, such as ``role/NAME``."""
+    """Return the last part of an ARN, such as ``role/NAME``."""
     return value.rpartition(":")[2] if isinstance(value, str) and value.startswith("arn:") else value
 
 

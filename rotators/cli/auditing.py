@@ -49,14 +49,14 @@ def audited(secret: str, operation: str | None = None, *, noun: str = "secret") 
         operation: operation of Secrets Manager's API, where the block calls one.
 
     Yields:
-        The facts of the record, to add some to.
+        The facts of the record, to which the block may add some.
 
     Raises:
-        BaseException: whatever the block raised, unchanged.
+        BaseException: the error of the block, unchanged.
     """
     facts: Facts = {"key": secret} if noun == "key" else {"secret": secret}
     began, started = time.time(), time.perf_counter()
-    ended: dict[str, Any] = {"outcome": "unknown"}  # the block was stopped by no error of ours
+    ended: dict[str, Any] = {"outcome": "unknown"}  # the block was stopped by an error without a code
     try:
         yield facts
         ended = {"outcome": "succeeded"}
@@ -74,8 +74,11 @@ def audited_changes(changes: Iterable[Change], noun: str) -> list[Change]:
     """Return changes that are recorded when they are made.
 
     Args:
-        changes: of a plan.
-        noun: what they change: ``secret`` or ``key``.
+        changes: changes of a plan.
+        noun: the kind of object that they change: ``secret`` or ``key``.
+
+    Returns:
+        The same changes in the same order; each writes its record when it is made.
     """
     return [replace(each, run=partial(_run, each, noun)) for each in changes]
 
@@ -175,7 +178,7 @@ def _action(context: click.Context | None) -> str:
 
 
 def _caller() -> str | None:
-    """Return the ARN of the identity that the command has; None if STS does not tell."""
+    """Return the ARN of the command's identity; None if STS cannot be asked."""
     try:
         return str(clients.sts().get_caller_identity()["Arn"])
     except Exception:  # noqa: BLE001 - the record is written without it
@@ -183,7 +186,7 @@ def _caller() -> str | None:
 
 
 def _append(path: str, text: str) -> None:
-    """Append a line with one write, so that processes can share a file; a new file is the owner's only."""
+    """Append a line with one write, so that processes can share a file; a new file is private."""
     data = f"{_line_end(path)}{text}\n".encode("ascii")
     with open(path, "ab", buffering=0, opener=_opened) as file:
         if file.write(data) != len(data):

@@ -1,4 +1,4 @@
-"""Invoking Lambda functions from the commands."""
+"""Invocation of Lambda functions by the commands."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class FunctionAnswer:
 
     @property
     def error(self) -> RotatorsError:
-        """Return the error that the function raised: one of ours, or FunctionFailed for any other."""
+        """Return the error that the function raised: with its code, or FunctionFailed if it has none."""
         message = str(self.payload.get("errorMessage", "")) if isinstance(self.payload, dict) else ""
         failed = FunctionFailed(f"the function {self.function} failed: {message or 'no message'}")
         return error_of(message) or failed
@@ -78,7 +78,7 @@ def answer_of(name: str, event: object) -> FunctionAnswer:
 
     Raises:
         StoreError: the function could not be invoked.
-        ServiceUnavailable: the answer is no JSON; try again.
+        ServiceUnavailable: the answer is not JSON; try again.
     """
     with translated("Invoke", name):
         answer = clients.invoker().invoke(FunctionName=name, Payload=json.dumps(event).encode())
@@ -101,7 +101,7 @@ def ask_function(name: str, event: Mapping[str, Any]) -> Any:
 
     Raises:
         RotatorsError: the error that the function raised, with the same code, cause and next action.
-        FunctionFailed: the function failed with an error that is not ours.
+        FunctionFailed: the function failed with an error without a code of this project.
         StoreError: the function could not be invoked.
     """
     answer = answer_of(name, event)

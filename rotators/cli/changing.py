@@ -40,7 +40,7 @@ yes_option = click.option(
 
 
 def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner]], Callable[..., None]]:
-    """Make a command from a function that gives the changes of one secret.
+    """Make a command from a function that returns the changes of one secret.
 
     The command has the selector's options, ``--yes`` and ``--json``. It shows a plan, and makes the changes
     only with ``--yes``. The process ends with status 1 if something was not changed. The function gets the
@@ -48,6 +48,9 @@ def changes_secrets(*, deleted: bool = False) -> Callable[[Callable[..., Planner
 
     Args:
         deleted: True if secrets that are scheduled for deletion are selected too.
+
+    Returns:
+        A decorator.
     """
 
     def decorated(command: Callable[..., Planner]) -> Callable[..., None]:
@@ -68,7 +71,7 @@ def _change(selector: Selector, planned: Planner, *, yes: bool) -> None:
     """Show the plan, and make the changes with ``yes``.
 
     Raises:
-        SelectorInvalid: there is no condition; a change of all secrets is never meant by leaving them out.
+        SelectorInvalid: there is no condition, which does not mean all secrets.
         NothingSelected: no secret meets the conditions.
     """
     require_conditions(selector)
@@ -95,13 +98,13 @@ class ChangePlan:
     """The changes of a command.
 
     Attributes:
-        changes: what remains to be changed.
-        selected: number of the secrets that the command is about.
+        changes: remaining changes.
+        selected: number of the selected secrets.
         unchanged: number of these secrets that need no change, because an earlier command made it.
         ordered: True if each change needs those before it, so a refused one ends the plan.
-        after: next action when everything is done; None to show one of the secrets.
-        noun: what is changed: ``secret`` or ``key``.
-        lists: the command that lists these.
+        after: next action after all changes; None to show one of the secrets.
+        noun: kind of the changed objects: ``secret`` or ``key``.
+        lists: command that lists these objects.
         refused: changes that cannot be made, with the reasons.
         remarks: facts about the plan, such as versions that it leaves under an old key.
     """
@@ -121,7 +124,8 @@ def carry_out(plan: ChangePlan, *, yes: bool) -> None:
     """Show a plan, and make its changes with ``yes``.
 
     A signal ends it between two changes, or during one. The process ends with status 1 if something was not
-    changed. Whatever ends it, the output says what was changed, what was not, and what to do.
+    changed. In every case the output lists the changes that were made and those that were not, and the next
+    action.
 
     Args:
         plan: the changes.
@@ -134,7 +138,7 @@ def carry_out(plan: ChangePlan, *, yes: bool) -> None:
         out.document(_document(result))
         if plan.changes:
             _show_end(result, out)
-    except OSError:  # told by the caller
+    except OSError:  # reported by the caller
         print_error(f"{_made(result)} Next: {result.next}")
         raise
     if result.stopped is not None:
@@ -148,8 +152,9 @@ class Result:
 
     Attributes:
         plan: the plan.
-        outcomes: of the changes that were tried and answered, in the plan's order.
-        stopped: what ended the command during the next change, which may have been made; else None.
+        outcomes: outcomes of the changes that were tried and answered, in the plan's order.
+        stopped: error or signal that ended the command during the next change, which may have been made; or
+            None.
     """
 
     plan: ChangePlan
@@ -202,7 +207,7 @@ def _show_plan(plan: ChangePlan, out: Screen) -> None:
 
 
 def _show_reasons(plan: ChangePlan, out: Screen) -> None:
-    """Show what cannot be changed, and the remarks."""
+    """Show the changes that cannot be made, and the remarks."""
     for title, facts in (
         ("Cannot be changed:", [(each.change.secret, str(each.error)) for each in plan.refused]),
         ("Remarks:", [(each.secret, each.words) for each in plan.remarks]),
@@ -268,7 +273,7 @@ def _document(result: Result) -> dict[str, Any]:
 
 
 def _told(result: Result, number: int, change: Change) -> dict[str, Any]:
-    """A change as JSON types; ``unknown`` is one that may have been made."""
+    """Return a change as JSON types; ``unknown`` is one that may have been made."""
     error = None
     if number < len(result.outcomes):
         error = result.outcomes[number].error

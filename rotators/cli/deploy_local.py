@@ -82,7 +82,7 @@ def _timed(out: Screen, what: str, work: Callable[[], Any]) -> Any:
 
 
 def _rotate(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, Any]:
-    """Rotate by the AWS CLI, and check which passwords log in.
+    """Rotate with the AWS CLI, and check which passwords log in.
 
     A pair of users needs two rotations until the old password is invalid.
     """
@@ -108,7 +108,7 @@ def _rotate(stack: DeployedStack, secret: Seeded, out: Screen) -> dict[str, Any]
 
 
 def _operated(stack: DeployedStack, action: str, secrets: list[Seeded], out: Screen) -> list[str]:
-    """Run check or doctor in the deployed operate function, as --remote does, and show its answer."""
+    """Run check or doctor in the deployed operate function, like --remote, and show its answer."""
     states = []
     for secret in secrets:
         out.rule(f"rotators {action} {secret.name} --remote", align="left")

@@ -38,11 +38,12 @@ class DeployedStack(PostgresStack):
         parameters: parameters of the stack, in addition to those of the demonstration.
 
     Raises:
-        LocalStackError: the template is in no checkout, or Lambda does not have this machine's processor.
+        LocalStackError: the template is not in a checkout, or Lambda does not support this machine's
+            processor.
     """
 
     def __init__(self, template: Path, parameters: Mapping[str, str]) -> None:
-        # Before anything is started.
+        # Checked before anything is started.
         if not (template.parent / "Makefile").is_file():
             raise LocalStackError(
                 f"{template.parent} is not a checkout of this project",
@@ -68,7 +69,7 @@ class DeployedStack(PostgresStack):
         body = translated(self.template, REGION, f"s3://{_BUCKET}/{_KEY}")
         formation = self.aws.client("cloudformation")
         given = [{"ParameterKey": key, "ParameterValue": value} for key, value in self._parameters.items()]
-        # Only here the caller needs the service's message: the template can be wrong.
+        # Only here does the caller need the service's message: the template can be wrong.
         try:
             formation.create_stack(
                 StackName=NAME,
@@ -131,6 +132,9 @@ class DeployedStack(PostgresStack):
 
         Args:
             function: name of the function.
+
+        Returns:
+            One object for each line, oldest first. Lines that are not JSON objects are left out.
         """
         pages = self.aws.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(logGroupName=f"/aws/lambda/{NAME}-{function}")
@@ -172,6 +176,9 @@ def zipped(folder: Path) -> bytes:
 
     Args:
         folder: folder to pack.
+
+    Returns:
+        The archive's bytes; names are relative to the folder.
     """
     buffer = io.BytesIO()
     # Stored without compression, because it is unpacked immediately.

@@ -13,7 +13,7 @@ from rotators.cli.output import console, json_option, table
 from rotators.core.states import Stage
 from rotators.manage.differences import differences
 
-_VERSION_LENGTH = 32  # the shortest VersionId (API reference, PutSecretValue, ClientRequestToken)
+_VERSION_LENGTH = 32  # length of the shortest VersionId (API reference, PutSecretValue, ClientRequestToken)
 
 
 @click.command()

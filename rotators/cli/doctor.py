@@ -40,15 +40,15 @@ def doctor(secret: str, idle: bool, function: str | None) -> None:
 
 
 def examined(secret: str, *, idle: bool, function: str | None) -> Document:
-    """Examine a secret from here, or by the operate function.
+    """Examine a secret from this machine, or with the operate function.
 
     Args:
         secret: its name or ARN.
         idle: True if no rotation is known to run.
-        function: name of the operate function; None examines from here.
+        function: name of the operate function; None to examine it from this machine.
 
     Returns:
-        The document that ``Checkup.document`` makes: JSON types, no secret value.
+        The result of ``Checkup.document``: JSON types, without a value of the secret.
 
     Raises:
         RotatorsError: see ``check_up`` and ``ask_function``.

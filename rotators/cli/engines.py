@@ -1,4 +1,4 @@
-"""`rotators engines`: the installed engines, their strategies, and the servers they were proved on."""
+"""`rotators engines`: the installed engines, their strategies, and the servers of their tests."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
     Args:
         row: one of ``known_engines()``.
+
+    Returns:
+        One text for each column, in the table's order.
     """
     with_admin = " (default with masterarn)" if row["default"] else " (default)"
     marks = {row["default_with_admin"]: with_admin, row["default"]: " (default)"}

@@ -67,7 +67,7 @@ class SystemRefused(RotatorsError):
 
     @classmethod
     def of(cls, error: OSError) -> Self:
-        """Return the error for one of Python.
+        """Return the error of this project for an error of Python.
 
         Args:
             error: the error of Python.

@@ -55,7 +55,7 @@ def export(selector: Selector, form: str, output: str | None, show: bool) -> Non
 
 
 def _values(selector: Selector) -> dict[str, Content]:
-    """The values by name. An export without one of the selected secrets would look complete."""
+    """Return the values by name. An export without one of the selected secrets would look complete."""
     selection = selector.select(dt.datetime.now(dt.UTC))
     found: dict[str, Content] = {}
     unread, twice = [], ""

@@ -20,8 +20,9 @@ def fail_once(stack: DeployedStack, secret: Seeded) -> dict[str, str]:
     """Change the user's password at the database, let the next rotation fail, and wait for the message.
 
     Args:
-        stack: deployed.
-        secret: of a single user; afterwards its rotation is not complete and its password does not log in.
+        stack: deployed stack.
+        secret: secret of a single user. Afterwards its rotation is incomplete and its password does not log
+            in.
 
     Returns:
         The message on the stack's alarm topic: ``subject``, one line, and ``body``, plain text.

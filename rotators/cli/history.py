@@ -29,8 +29,8 @@ from rotators.manage.history import KEPT, History, HistoryEntry
 from rotators.manage.history import history as read_history
 from rotators.manage.selector import duration
 
-_NAMES = {"clientRequestToken": "version"}  # the id of the version that the call made or filled
-_LONGEST = 200  # a policy has 20,000 characters; the JSON document has them all
+_NAMES = {"clientRequestToken": "version"}  # the id of the version that the call created or filled
+_LONGEST = 200  # a policy has up to 20,000 characters; the JSON document has all of them
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LIMITS = (
     "CloudTrail is some minutes behind, keeps events for 90 days, and contains only those of this Region."

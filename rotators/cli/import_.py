@@ -47,7 +47,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of the command
 
 def _text(file: str) -> str:
     try:
-        # Not as text, which would change the ends of lines.
+        # Read as bytes, because text mode would change the line ends.
         return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode()
     except UnicodeDecodeError:
         raise FileUnreadable("the file is not UTF-8") from None
@@ -63,9 +63,9 @@ def _plan(secrets: dict[str, Content], key: str | None) -> list[Change]:
 
 
 def _existing(name: str, version: SecretVersion | RotatorsError) -> SecretVersion | None:
-    """The present value; a secret that may not be read cannot be compared, so the import stops.
+    """Return the present value. A secret that may not be read cannot be compared, so the import stops.
 
-    A sealed value that nobody can open is different from every other one.
+    A sealed value that cannot be opened is different from every other value.
     """
     if isinstance(version, SecretNotFound) and not name.startswith("arn:"):
         return None

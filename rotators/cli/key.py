@@ -87,7 +87,7 @@ def _row(entry: KeyEntry, secrets: int) -> tuple[Cell, ...]:
 
 
 def _after_list(found: Sequence[KeyEntry], counts: Counter[str]) -> str:
-    """The next action: about the key of the most secrets, because only symmetric keys encrypt secrets."""
+    """Return the next action, for the symmetric key of the most secrets: others cannot encrypt secrets."""
     symmetric = [each for each in found if each.symmetric]
     if not symmetric:
         return "`rotators key create alias/NAME` creates a key for secrets."

@@ -49,7 +49,7 @@ class _Listing:
     counts: Counter[Urgency] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        """Look for the first secret, so that nothing is printed if there is none."""
+        """Read the first secret, so that nothing is printed if there is none."""
         self._entries = not_empty(self.selection, self.selection)
 
     def __iter__(self) -> Iterator[tuple[Entry, Attention]]:
@@ -82,11 +82,11 @@ def list_(selector: Selector, output: str, limit: int) -> None:
     with console().status("listing secrets …"):
         listing = _Listing(selector.select(now), failures, now)
         _PRINTERS[output](listing, limit)
-    if failures is None and output == "csv":  # the others that need them tell it
+    if failures is None and output == "csv":  # other conditions that need them report the error
         print_error(_FAILURES_UNKNOWN)
     if output in {"names", "csv"}:
         listing.selection.require_complete()
-    exit_unless(not listing.selection.unread)  # the others have shown these
+    exit_unless(not listing.selection.unread)  # the other formats have shown these
 
 
 def document(entry: Entry, found: Attention) -> dict[str, Any]:
@@ -94,7 +94,10 @@ def document(entry: Entry, found: Attention) -> dict[str, Any]:
 
     Args:
         entry: the secret.
-        found: why it needs attention.
+        found: reason why it needs attention.
+
+    Returns:
+        The attributes of `Entry` by name, with ``attention``, ``reason`` and ``next``.
     """
     return {
         # asdict copies each value deeply, which takes most of the time of a long listing.

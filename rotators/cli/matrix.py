@@ -70,6 +70,9 @@ def matrices(engine: str) -> list[str]:
 
     Args:
         engine: one of ``_targets.names()``.
+
+    Returns:
+        Keys of MATRICES, in its order.
     """
     declared = engine_of(load(engine))
     needs_admin = {each.name: each.needs_admin for each in declared.strategies} if declared else {}
@@ -173,7 +176,7 @@ _queue: Any = None
 
 
 def _adopt(queue: Any) -> None:
-    global _queue  # noqa: PLW0603 - how a worker of a pool is given a queue
+    global _queue  # noqa: PLW0603 - this is how a worker of a pool gets a queue
     _queue = queue
 
 
@@ -181,18 +184,18 @@ def run(engine: str, jobs: list[Job]) -> dict[str, list[StopResult]]:
     """Run the matrices of one engine in this process, with a local AWS and a private server.
 
     Args:
-        engine: of the server.
+        engine: engine of the server.
         jobs: the matrices.
 
     Returns:
-        Name of each matrix to the results of its stops.
+        The results of the stops, by name of the matrix.
     """
     from rotators.local.aws import LocalAws  # noqa: PLC0415 - moto takes a second to import
     from rotators.testing._killed import Killer  # noqa: PLC0415
 
     with LocalAws() as aws, _targets.running(engine) as target:
         os.environ.update(aws.exports())
-        target.use(aws)  # before the killer's process starts, which gets this environment
+        target.use(aws)  # before the process that kills the rotation starts and inherits this environment
         with Killer(target) as killer:
             return {job.name: _stopped(job, aws, target, killer) for job in jobs}
 

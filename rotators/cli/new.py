@@ -14,7 +14,7 @@ from rotators.cli.output import console, json_option
 from rotators.core.registry import registered
 
 EXAMPLE = Path(__file__).parent / "example"
-"""A working package; the scaffold is a copy of it under another name."""
+"""A working package. The created package is a copy of it under another name."""
 
 # The package's own folder of tests, which need not be importable from here.
 _TAKEN = frozenset({"tests"})
@@ -86,6 +86,9 @@ def scaffold(name: str, folder: Path) -> list[str]:
     Args:
         name: name of the rotator.
         folder: folder of the package.
+
+    Returns:
+        Relative paths, in alphabetical order.
     """
     module = name.replace("-", "_")
     title = "".join(part.capitalize() for part in name.split("-"))

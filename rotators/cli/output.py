@@ -1,8 +1,8 @@
 """Output of the commands: tables for people, JSON for machines, and a last line with the next action.
 
-Stages, secret names, server messages and function answers come from outside. Nothing in them is interpreted:
-no markup, no emoji codes, no control characters. Commands print through this module only
-(tests/cli/test_untrusted_text.py), so no command has to think of it.
+Stages, secret names, server messages and function answers are untrusted. Nothing in them is interpreted: no
+markup, no emoji codes, no control characters. Commands print only through this module
+(tests/cli/test_untrusted_text.py), so no command has to do this itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rotators.aws.views import SecretView
     from rotators.core.errors import RotatorsError
 
-_FORMULAS = ("=", "+", "-", "@")  # beginnings of cells that spreadsheets run
+_FORMULAS = ("=", "+", "-", "@")  # first characters of cells that spreadsheets execute
 _VIEW = (
     "arn name primary_region rotation_enabled deleted function_arn schedule window last_rotated next_rotation"
 )
@@ -65,7 +65,7 @@ def _form() -> OutputForm:
     return (context.find_object(OutputForm) if context else None) or OutputForm()
 
 
-# Read before the other options, so that an error in one of these has the form too. `console` knows it then.
+# Read before the other options, so that errors about them have this form too.
 _about_form: Any = {"is_eager": True, "expose_value": False, "callback": _keep}
 json_option = click.option("--json", is_flag=True, help="Print one JSON document.", **_about_form)
 
@@ -96,7 +96,7 @@ def format_option(*formats: str) -> Callable[[Callable[..., None]], Callable[...
 
 
 class Screen(Console):
-    r"""A console that shows strings as they are, each on one line.
+    r"""A console that shows strings unchanged, each on one line.
 
     Every character that is not visible is shown as an escape (see ``rotators.core.visible``). That includes
     a newline, because a newline in a stage would start a line that looks like ours; newlines at the beginning
@@ -108,7 +108,7 @@ class Screen(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print strings, tables and other objects as rich does, but nothing in a string is interpreted.
+        """Print strings, tables and other objects with rich. Nothing in a string is interpreted.
 
         Args:
             *objects: objects to print; one that rich cannot render is printed as a string.
@@ -119,7 +119,7 @@ class Screen(Console):
         super().print(*shown, **{"soft_wrap": lines, **options})
 
     def document(self, document: object) -> None:
-        """Print one JSON document, if the command prints that in place of all else.
+        """Print one JSON document, if the form of the output is ``json``.
 
         Args:
             document: JSON types, and times.
@@ -139,8 +139,8 @@ class Screen(Console):
         """Print that a list is longer than what is shown.
 
         Args:
-            number: of the elements that are not shown; nothing is printed if there are none.
-            noun: what they are, in the plural.
+            number: number of the elements that are not shown; nothing is printed if there are none.
+            noun: name of the elements, in the plural.
         """
         if number > 0:
             more = f"… and {number:,} more {noun}".rstrip()
@@ -190,8 +190,8 @@ class Screen(Console):
 def console(*, quiet: bool = False) -> Screen:
     """Return the output for people, on stdout; without colours if stdout is not a terminal.
 
-    It prints nothing but a JSON document if an option of the command chose that, and nothing if it chose
-    another form for programs.
+    If an option chose JSON, it prints only a JSON document. If an option chose another form for programs, it
+    prints nothing.
 
     Args:
         quiet: True to print nothing in any case.
@@ -246,7 +246,7 @@ def progress_bars(out: Console) -> Progress:
 
 
 def print_usage_error(error: click.ClickException) -> None:
-    """Print click's message about wrong arguments on stderr, and where to read the right ones.
+    """Print click's message about wrong arguments on stderr, and the command that shows the help.
 
     A command that needs arguments and got none prints its help text instead.
 
@@ -290,10 +290,13 @@ def print_json_line(document: object) -> None:
 
 
 def error_document(error: RotatorsError) -> dict[str, str]:
-    """Return an error as JSON documents have it.
+    """Return an error in the form of JSON documents.
 
     Args:
         error: the error.
+
+    Returns:
+        ``code``, ``cause`` and ``next``.
     """
     return {"code": error.full_code, "cause": error.cause, "next": error.remedy}
 
@@ -303,7 +306,10 @@ def members(found: object, names: str) -> dict[str, Any]:
 
     Args:
         found: the object.
-        names: of the attributes, in the order of the document, with blanks between them.
+        names: names of the attributes, in the order of the document, with blanks between them.
+
+    Returns:
+        The attributes by name, unchanged.
     """
     return {name: getattr(found, name) for name in names.split()}
 
@@ -347,7 +353,7 @@ def _inert(cell: str) -> str:
 
 
 def print_document(text: str) -> None:
-    """Print a document for other programs as it is.
+    """Print a document for other programs unchanged.
 
     Args:
         text: the document. Its format has escapes for text from outside.
@@ -405,6 +411,9 @@ def step_line(name: str, seconds: float, error: str | None = None) -> tuple[str,
         name: name of the step.
         seconds: duration of the step.
         error: None if it succeeded; empty if its message is printed elsewhere.
+
+    Returns:
+        The two parts of the line: name with duration, and the coloured result.
     """
     failed = styled(f"failed: {error}" if error else "failed", "red")
     mark = styled("ok", "green") if error is None else failed
@@ -450,6 +459,9 @@ def view_document(view: SecretView) -> dict[str, Any]:
 
     Args:
         view: the secret without values.
+
+    Returns:
+        The attributes of `SecretView` by name; ``versions`` is a list of objects.
     """
     versions = [members(each, "id stages created") for each in view.versions]
     return members(view, _VIEW) | {"versions": versions}

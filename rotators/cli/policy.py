@@ -52,7 +52,7 @@ def check(file: str | None, name: str | None, output: str) -> None:
 
 
 class _Checked:
-    """The findings as they are made, and their counts; a table or a JSON document keeps only what it shows.
+    """The findings, yielded one by one, and their counts. Only the findings that are shown are kept.
 
     Args:
         rules: the policy.
@@ -110,7 +110,7 @@ def _print_table(checked: _Checked) -> None:
     out, rules = console(), checked.rules
     findings = iter(checked)
     shown = list(islice(findings, _ROWS))
-    for _ in findings:  # only counted
+    for _ in findings:  # counted but not kept
         pass
     numbers = (Column("about", justify="right"), Column("broken by", justify="right"))
     rows = [

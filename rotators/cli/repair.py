@@ -76,7 +76,7 @@ def _recorded(mending: Mending) -> Document:
 
 
 def _tell_stopped(told: Document, stopped: BaseException) -> None:
-    """Print what a stopped repair did; the next change, or the examination after the last one, is missing."""
+    """Print the changes of a stopped repair. The next change, or the final examination, was not made."""
     out = console()
     state = {"healthy": False, "state": state_of(stopped), "error": error_member(stopped), "next": _AGAIN}
     out.document({"dry_run": False, **told, **state})

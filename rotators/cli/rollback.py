@@ -64,7 +64,7 @@ class _Result:
         secret: its name, or its ARN where the next command needs that.
         found: makes the changes.
         plan: its plan.
-        stopped: what ended the changes before the last one was made, or None.
+        stopped: error or signal that ended the changes before the last one, or None.
     """
 
     secret: str
@@ -73,7 +73,10 @@ class _Result:
     stopped: BaseException | None = None
 
     def run(self) -> None:
-        """Make the changes, and keep what stopped them, because the state that is left is shown."""
+        """Make the changes.
+
+        An error or signal that stops them is kept, because the remaining state is shown.
+        """
         try:
             with audited(self.plan.arn) as facts:
                 try:
@@ -103,7 +106,10 @@ class _Result:
 
     @property
     def again(self) -> str:
-        """The command with the id, not the stage: AWSPREVIOUS moves too; a repetition must not undo it."""
+        """The command with the version id.
+
+        AWSPREVIOUS moves too, so with the stage a repetition would undo it.
+        """
         return f"rotators rollback {self.secret} --version {self.plan.wanted} --yes"
 
     @property

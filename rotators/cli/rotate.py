@@ -1,4 +1,4 @@
-"""`rotators rotate SECRET`: ask the service for a rotation, and show its steps until it is over."""
+"""`rotators rotate SECRET`: request a rotation from the service, and show its steps until it ends."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ def rotate(secret: str, timeout: float, enable: bool) -> None:
 
 
 class _Asked:
-    """A rotation that the command asks for.
+    """A rotation that the command requests.
 
     Args:
         before: the secret.
-        out: where steps are shown.
+        out: console on which steps are shown.
 
     Attributes:
-        token: the rotation's; None while none can have begun.
-        ended: how it ended.
+        token: token of the rotation; None while no rotation can have begun.
+        ended: result of the rotation.
         after: the secret after it.
     """
 
@@ -94,7 +94,7 @@ class _Asked:
             timeout: seconds.
 
         Returns:
-            What stopped the command after the rotation may have begun; None if nothing did.
+            The error or signal that stopped the command after the rotation may have begun; or None.
 
         Raises:
             RotatorsError: no rotation has begun.
@@ -112,7 +112,7 @@ class _Asked:
         return None
 
     def _rotate(self, timeout: float) -> bool:
-        """Rotate once; gives True if it was no rotation, but the test of a changed schedule.
+        """Rotate once. Return True if this was the test of a changed schedule instead of a rotation.
 
         For a test, the service creates an AWSPENDING version and then removes it (API:RotateSecret). It
         refuses a rotation meanwhile, as it does while a rotation runs.
@@ -138,13 +138,13 @@ class _Asked:
         try:
             self.token = start(self.before.arn, token)
         except RotatorsError as error:
-            if not isinstance(error, ServiceUnavailable):  # its answer may be lost
+            if not isinstance(error, ServiceUnavailable):  # its answer may have been lost
                 self.token = None
             raise
 
 
 def _tell_stopped(asked: _Asked, stopped: BaseException) -> None:
-    """Print what is known of a rotation that goes on without the command."""
+    """Print the known facts about a rotation that continues without the command."""
     next_ = f"`rotators show {asked.before.id}` shows how it ended."
     error = error_document(told(stopped))
     asked.out.document({"outcome": "unknown", "token": asked.token, "error": error, "next": next_})
@@ -177,8 +177,8 @@ def start(arn: str, token: str, *, again: bool = True) -> str:
 
     Args:
         arn: ARN of the secret.
-        token: of the rotation.
-        again: True to request it a second time if what was in its way has ended meanwhile.
+        token: token of the rotation.
+        again: True to request it a second time if an obstacle has ended meanwhile.
 
     Returns:
         The token of the rotation that runs now. If an earlier rotation is unfinished, it is the token of that

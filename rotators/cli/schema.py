@@ -17,7 +17,7 @@ EVENTS = tuple(f"{function}-event" for function in _FUNCTIONS)
 """Names of the events' schemas."""
 
 RECORDS = {"audit-record": "a line that functions and commands write", "receipt": "the receipts of rotations"}
-"""Schemas of what functions and commands write, with the words that describe each."""
+"""Schemas of the output of functions and commands, with their descriptions."""
 
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
@@ -43,7 +43,11 @@ def schema(name: str | None) -> None:
 
 
 def secrets() -> list[str]:
-    """Return the names of the secrets' schemas: the installed rotators, in alphabetical order."""
+    """Return the names of the secrets' schemas: the installed rotators, in alphabetical order.
+
+    Returns:
+        Names of entry points.
+    """
     return sorted({entry.name for entry in registered()})
 
 

@@ -49,7 +49,7 @@ def selector_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     An option of the command that has the name of a condition becomes a part of the selector too.
 
-    A ``-`` among the names stands for names on standard input, one per line.
+    A ``-`` among the names means names on standard input, one per line.
 
     Args:
         command: function of the command.
@@ -87,7 +87,7 @@ def _ids(given: tuple[str, ...]) -> list[str]:
 
 
 def require_conditions(selector: Selector) -> None:
-    """Refuse a selector without conditions: leaving all out never means all secrets.
+    """Refuse a selector without conditions, which does not mean all secrets.
 
     Args:
         selector: the selector.
@@ -106,12 +106,15 @@ def not_empty(found: Iterable[_T], selection: Selection) -> Iterator[_T]:
     """Return the secrets of a selection after a look for the first one, before anything is printed.
 
     Args:
-        found: the secrets, or what is made of each.
+        found: the secrets, or a result for each.
         selection: the selection.
+
+    Returns:
+        All elements of ``found``, with the first one.
 
     Raises:
         NothingSelected: no secret meets the conditions.
-        SecretsUnreadable: the same, but some secrets could not be read.
+        SecretsUnreadable: no readable secret meets the conditions, and some could not be read.
     """
     rest = iter(found)
     first = next(rest, None)

@@ -30,7 +30,8 @@ _QUIET_SECONDS = 1.0
 class _Interruption:
     """A handler that raises KeyboardInterrupt, but not again at once, while the command ends.
 
-    Later it does, because Python drops an exception of a finaliser, and the signal would be lost.
+    A later signal raises it again, because Python drops an exception in a finaliser, and the first signal may
+    be lost.
     """
 
     def __init__(self) -> None:
@@ -52,12 +53,12 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
     """Set a handler, and restore the previous ones at the end of the block.
 
     A command may run in a process of its caller, such as a test: there, a signal that is no longer ignored
-    can end a process that has nothing to do with the command. In another thread than the main one, nothing
-    is set, because Python handles signals there only.
+    can end a process that has nothing to do with the command. Python handles signals only in the main thread,
+    so in another thread nothing is set.
 
     Args:
         numbers: signals to handle.
-        handler: for all of them, as ``signal.signal`` takes it.
+        handler: handler for all of them, as for ``signal.signal``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -87,7 +88,7 @@ def endings() -> Iterator[list[int]]:
 def interruptible(*, to_the_end: bool) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt during the block, until `finish`.
 
-    So a command that is stopped tells what it did, whatever stopped it. A signal that is ignored (``nohup``)
+    A stopped command can therefore print the changes that it made. A signal that is ignored (``nohup``)
     stays ignored.
 
     Args:

@@ -37,8 +37,8 @@ class Seeded:
     """A secret of the stack.
 
     Attributes:
-        name: of the secret.
-        arn: of the secret.
+        name: name of the secret.
+        arn: ARN of the secret.
         strategy: name of its strategy.
     """
 
@@ -53,9 +53,9 @@ class Stack:
     Use as a context manager; it stops everything that it started, and restores the environment.
 
     Args:
-        port: of the local AWS; 0 takes a free one.
-        functions: as for LocalAws; None is the project's own.
-        engine: of the server; one of ``rotators.testing._targets.names()``.
+        port: port of the local AWS; 0 takes a free one.
+        functions: as for LocalAws; None for the project's own functions.
+        engine: engine of the server; one of ``rotators.testing._targets.names()``.
 
     Attributes:
         aws: the local AWS.
@@ -118,7 +118,7 @@ class Stack:
         return Seeded(name, self._store(name, value, rotate=True), strategy.name)
 
     def _check_server(self) -> None:
-        """Log in to DATABASE_URL's server once, with the rotators' own login, which names every cause."""
+        """Log in to DATABASE_URL's server once with the rotators' login, whose errors name the cause."""
         try:
             with self._engine.login(Secret(self.server.secret()), Settings()) as session:
                 session.check()
@@ -134,6 +134,9 @@ class Stack:
 
         Args:
             arn: ARN of the secret.
+
+        Returns:
+            The members of the secret's JSON object, in clear text.
         """
         value: dict[str, Any] = json.loads(
             self.aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
@@ -228,13 +231,13 @@ def _declared(engine: str) -> Engine:
     return found
 
 
-# They would take precedence over the local credentials, or name a profile that is missing here.
+# They would take precedence over the local credentials, or name a missing profile.
 _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Remove variables that lead elsewhere from the environment, and restore it at the end."""
+    """Remove variables that select another AWS from the environment, and restore it at the end."""
     before = dict(os.environ)
     for name in _FOREIGN:
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""The end of a command that was stopped between its changes, or did less than was asked. Its output tells."""
+"""The end of a command that was stopped between its changes, or did not make all of them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,16 @@ def error_member(stopped: BaseException | None) -> dict[str, Any] | None:
 
     Args:
         stopped: what stopped the command, or None.
+
+    Returns:
+        See `error_document`; None if the command was not stopped, or not by an expected error.
     """
     error = expected(stopped)
     return error_document(error) if error else None
 
 
 def exit_unless(done: object) -> None:
-    """End the process with status 1 if the command did not do what was asked. The output has told why.
+    """End the process with status 1 if the command did not do what was asked. The output contains the reason.
 
     Args:
         done: true if it did.
@@ -63,7 +66,7 @@ def exit_unless(done: object) -> None:
 
 
 def end(stopped: BaseException) -> NoReturn:
-    """End the process with status 1. The output has told the rest, and contains at most one document.
+    """End the process with status 1. The output contains the details, in at most one document.
 
     Args:
         stopped: what stopped the command.

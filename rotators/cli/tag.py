@@ -28,14 +28,17 @@ def tag(pairs: tuple[str, ...], removed: tuple[str, ...]) -> Planner:
 
 
 def tags_of(pairs: Iterable[str], removed: Iterable[str] = ()) -> dict[str, str]:
-    """Return tags as a person writes them, by key.
+    """Return the tags in arguments, by key.
 
     Args:
         pairs: each ``KEY=VALUE``.
         removed: keys of tags that are removed.
 
+    Returns:
+        Values by key, without the removed keys.
+
     Raises:
-        SelectorInvalid: a text is something else.
+        SelectorInvalid: a text does not have this form.
         click.UsageError: a tag is named twice.
     """
     tags = [_pair(text) for text in pairs]

@@ -27,7 +27,7 @@ class Ended:
     """Result of a rotation.
 
     Attributes:
-        outcome: ``rotated``, ``failed``, ``abandoned`` or ``pending`` (not over in time).
+        outcome: ``rotated``, ``failed``, ``abandoned`` or ``pending`` (not complete in time).
         seconds: duration of the wait.
         message: message of the function or the service about a failure.
         steps: the steps that the function logged.
@@ -40,7 +40,7 @@ class Ended:
 
 
 class Watch:
-    """Watches the next rotation of a secret. Make it before the rotation is requested.
+    """Watches the next rotation of a secret. Create it before the rotation is requested.
 
     Args:
         before: the secret before the rotation.
@@ -59,15 +59,15 @@ class Watch:
         self._steps: list[LoggedStep] = []
 
     def wait(self, token: str, timeout: float, *, begun: bool = False) -> Ended:
-        """Wait until the rotation is over.
+        """Wait until the rotation ends.
 
         Args:
-            token: the rotation's.
-            timeout: seconds.
+            token: token of the rotation.
+            timeout: longest wait in seconds.
             begun: True if its version has had AWSPENDING already.
 
         Returns:
-            The result; its outcome is ``pending`` if the rotation was not over in time.
+            The result; its outcome is ``pending`` if the rotation did not end in time.
 
         Raises:
             StoreError: the secret cannot be read.
@@ -141,7 +141,7 @@ class Watch:
         return self._before.read_at.timestamp() - _MARGIN_SECONDS
 
     def _await_last_step(self, token: str) -> None:
-        """Read the log to its end; a function that is not ours may not log its steps."""
+        """Read the log to its end. A function of another project may not log its steps."""
         until = time.monotonic() + _LATE_SECONDS
         self._read_steps(token)
         while self._steps and self._steps[-1].step != _LAST_STEP and time.monotonic() < until:

@@ -98,7 +98,7 @@ class Agent:
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException, ValueError):
-            # ValueError: the token is no valid header, and the error's text would show it.
+            # ValueError: the token is not a valid header, and the error's text would show it.
             return None
         finally:
             connection.close()

@@ -30,7 +30,7 @@ class AsyncSecretCache:
 
     Args:
         cache: to share with threads of the process; a new one if None.
-        options: of a new cache: see `SecretCache`.
+        options: options of a new cache: see `SecretCache`.
 
     Raises:
         InvalidInput: both were passed, or an option is invalid.
@@ -103,7 +103,7 @@ class AsyncCredentials(CredentialsBase):
 
     Args:
         secret_id: name or ARN.
-        cache: of either kind; a separate `AsyncSecretCache` if None.
+        cache: cache of either kind; a separate `AsyncSecretCache` if None.
         pending, deadline, logins: as for `Credentials`.
 
     Raises:

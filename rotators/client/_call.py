@@ -1,9 +1,10 @@
 """A call of ``connect``: the driver's function, its arguments, and the parts of the target that they decide.
 
-A stored version is input: everyone who may write the secret may have written it. Its password is sent only to
-the server that the same version names, and only while AWSCURRENT names that server too. What the caller
-passes (``host=`` of a proxy, ``sslmode=``) is the caller's decision and is not compared. The database's name
-is not compared either, because a server asks for the password before it looks for the database.
+A stored version is untrusted: any person who may write the secret may have written it. Its password is sent
+only to the server that the same version names, and only while AWSCURRENT names that server too. What the
+caller passes (``host=`` of a proxy, ``sslmode=``) is the caller's decision and is not compared. The
+database's name is not compared either, because a server asks for the password before it looks for the
+database.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class ConnectCall:
 
 
 def _without_unset_places(given: dict[str, Any]) -> dict[str, Any]:
-    """For a place that is None, a driver takes its own default and would send the password there."""
+    """For an address that is None, a driver uses its own default and would send the password there."""
     return {name: value for name, value in given.items() if value is not None or name not in _PLACES}
 
 
@@ -114,7 +115,7 @@ class Destination:
 
     Attributes:
         given: names of the arguments that the caller passes to the driver.
-        driver: of the logins; None if it is not known.
+        driver: driver of the logins; None if it is not known.
     """
 
     given: frozenset[str] = frozenset()
@@ -169,7 +170,7 @@ class Destination:
             return False
 
     def same_for(self, one: SecretVersion, other: SecretVersion) -> bool:
-        """Return True if logins with both versions go to the same server; False if one is no JSON object.
+        """Return True if logins with both versions go to the same server; False if one is not a JSON object.
 
         Args:
             one: a version.
@@ -185,6 +186,9 @@ class Destination:
 
         Args:
             secret: value to log in with.
+
+        Returns:
+            The user, empty if the secret names none, and the target.
 
         Raises:
             SecretFormatError: as ``target``.

@@ -215,6 +215,8 @@ class Credentials(CredentialsBase):
 
         Raises:
             Exception: as ``connect``.
+            ConfigurationError: ``login`` returns an awaitable; or its connection or error is another
+                driver's.
         """
         made: C = self._run(self._login_flow(driver, given), login)
         return made
@@ -233,9 +235,12 @@ class Credentials(CredentialsBase):
     def secret(self) -> dict[str, Any]:
         """Return a new dictionary with the secret that the next login would try first. Clear text.
 
+        Returns:
+            The members by key; a copy that the caller may change.
+
         Raises:
             StoreError: the secret cannot be read and is not in memory.
-            SecretFormatError: the secret is no JSON object.
+            SecretFormatError: the secret is not a JSON object.
         """
         return self._run(self._secret_flow())
 
@@ -245,6 +250,9 @@ class Credentials(CredentialsBase):
         Args:
             driver: the driver or its package's name.
             **places: ``host``, ``port`` and ``dbname``; they override the secret.
+
+        Returns:
+            Arguments by the driver's names, such as ``host``, ``user`` and ``password``.
 
         Raises:
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.

@@ -84,7 +84,10 @@ def declared_for(secret: Secret, driver: Driver | None = None) -> ClientSide | N
 
     Args:
         secret: a secret's value.
-        driver: of the login. Its own engine is asked first, so that usually no other one is loaded.
+        driver: driver of the login. Its own engine is asked first, so that usually no other one is loaded.
+
+    Raises:
+        ConfigurationError: no driver is registered; rotators is not installed as a package.
     """
     named = _engine_named(secret)
     sides = _nearest_first(named, driver)
@@ -119,7 +122,10 @@ def default_port_of(secret: Secret, driver: Driver | None) -> int:
 
     Args:
         secret: a secret's value.
-        driver: of the login; None if it is not known.
+        driver: driver of the login; None if it is not known.
+
+    Returns:
+        A port from 1 to 65535, or 0.
     """
     side = declared_for(secret, driver)
     return side.port if side else (driver.port if driver else None) or 0
@@ -130,7 +136,7 @@ def completed(secret: Secret, driver: Driver) -> Secret:
 
     Args:
         secret: a secret's value.
-        driver: of the login.
+        driver: driver of the login.
     """
     side = declared_for(secret, driver)
     defaults = {"port": side.port, **side.target_defaults} if side else {}
@@ -154,6 +160,9 @@ def driver_of(connect: Callable[..., Any]) -> Driver:
 
     Returns:
         The driver; `COMMON` if no engine declares it.
+
+    Raises:
+        ConfigurationError: no driver is registered; rotators is not installed as a package.
     """
     return _found(_modules_of(connect)) or COMMON
 
@@ -188,6 +197,7 @@ def driver_named(driver: object) -> Driver:
 
     Raises:
         InvalidInput: no driver has this name, or it is of another type.
+        ConfigurationError: no driver is registered; rotators is not installed as a package.
     """
     if isinstance(driver, Driver):
         return driver
@@ -210,6 +220,9 @@ def driver_of_dialect(name: str) -> Driver:
 
     Args:
         name: the dialect's ``driver``.
+
+    Raises:
+        ConfigurationError: no driver is registered; rotators is not installed as a package.
     """
     if name in _points():
         return _driver(name)
@@ -245,7 +258,7 @@ def check_owner(driver: Driver, made: object) -> None:
     """Check that the result of a login does not belong to another known driver.
 
     Args:
-        driver: of the login.
+        driver: driver of the login.
         made: the connection, or the error that was raised.
 
     Raises:

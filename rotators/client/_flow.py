@@ -68,7 +68,7 @@ class Fetch:
     """Read a version of the secret through the cache; the result is the `SecretVersion` or a `RotatorsError`.
 
     Attributes:
-        stage: of the version; AWSCURRENT if None.
+        stage: stage of the version; AWSCURRENT if None.
         since: a ``mark`` of the cache, to read past it; None to accept the cached value.
         timeout: seconds to wait at most; the cache's own if None.
     """
@@ -157,10 +157,10 @@ class LoginFlow:
     """One call of ``connect``.
 
     Args:
-        results: of earlier logins with this secret; read and changed.
-        limits: of this call.
+        results: results of earlier logins with this secret; read and changed.
+        limits: limits of this call.
         note: called with the name of each decision, and the version's id or None.
-        driver: of the logins.
+        driver: driver of the logins.
         given: names of the arguments that the caller passes to the driver.
         mark: the cache's ``mark``.
         clock: returns seconds.
@@ -357,7 +357,7 @@ class LoginFlow:
         return True
 
     def _is_decided_by_caller(self, verdict: Verdict) -> bool:
-        """True if the caller passed what the server objects to, so that no version changes it."""
+        """Return True if the caller passed what the server objects to, so that no version changes it."""
         return {
             Verdict.UNAVAILABLE: self._destination.names_address,
             Verdict.DATABASE: self._destination.names_database,

@@ -22,7 +22,7 @@ _FIRST_HOLD, _LONGEST_HOLD = 2.0, 60.0
 _MOST_KNOWN = 32
 _DENIED_SECONDS = 300.0
 _REREAD_SECONDS = 2.0
-_BUSY_SECONDS = 2.0  # a rejection takes less, so other callers do not wait longer for a login in progress
+_BUSY_SECONDS = 2.0  # a rejection is faster, so other callers do not wait longer for a login in progress
 
 
 @dataclass(frozen=True, slots=True)

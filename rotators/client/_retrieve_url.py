@@ -1,6 +1,6 @@
 """Values from the retrieve function, through its URL.
 
-An application whose role may not read secrets itself asks the function, which decides by the role
+An application whose role may not read secrets itself calls the function, which decides by the role
 (docs/reference/functions.md, "Callers"). The request is signed with the process's AWS credentials for the
 service ``lambda`` (LG: urls-invocation), so no other credential is needed.
 """
@@ -189,7 +189,7 @@ _KINDS = {
 
 
 def _refusal(status: int, answer: Mapping[str, Any], about: str) -> errors.RotatorsError:
-    """The error of an answer: the function's own, or one of Lambda, which has no code of ours."""
+    """Return the error of an answer: the function's own, or one of Lambda, which has another form."""
     code, _, reason = str(answer.get("Code", "")).partition("/")
     message = str(answer.get("Message", ""))[:_LONGEST_MESSAGE]
     if kind := _KINDS.get(code):

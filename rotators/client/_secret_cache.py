@@ -143,7 +143,7 @@ class SecretCache:
 
         Args:
             secret_id: name or ARN.
-            stage: of the version; AWSCURRENT if neither this nor ``version`` is passed.
+            stage: stage of the version; AWSCURRENT if neither this nor ``version`` is passed.
             version: its VersionId.
             since: a ``mark``; only what was requested after it is returned, past all caches.
             timeout: seconds to wait at most; the cache's own if None.
@@ -169,7 +169,7 @@ class SecretCache:
         since: int | None,
         timeout: float | None,
     ) -> Generator[Wait[SecretVersion], None, SecretVersion]:
-        """The same as ``read`` without I/O. See ``Cache.steps``.
+        """Return the same as ``read`` without I/O. See ``Cache.steps``.
 
         Args:
             secret_id: as for ``read``.
@@ -252,11 +252,19 @@ class SecretCache:
         return self.cache.peek(_key(secret_id, stage, version)) is not None
 
     def mark(self) -> int:
-        """Return the value of ``since`` that stands for now."""
+        """Return the present value for ``since``.
+
+        Returns:
+            A number; only loads that begin after this call exceed it. It is valid for this cache only.
+        """
         return self.cache.mark()
 
     def counts(self) -> dict[str, int]:
-        """Return the counters: hits, loads, background, failures, stale, negative, evicted."""
+        """Return the counters: hits, loads, background, failures, stale, negative, evicted.
+
+        Returns:
+            Numbers since the cache was created, by name of the counter.
+        """
         return self.cache.counts()
 
     def clear(self) -> None:
@@ -295,7 +303,7 @@ def parsed(version: SecretVersion, field: str | None = None) -> Any:
     """Return the JSON of a version, or one field of it.
 
     Args:
-        version: of a secret.
+        version: version of a secret.
         field: a key of the JSON object; None for the whole value.
 
     Returns:
@@ -341,5 +349,5 @@ def _failed_transiently(found: SecretVersion | RotatorsError) -> bool:
 
 
 def _key(secret_id: str, stage: str | None, version: str | None) -> _Key:
-    # AWSCURRENT is what the API takes when neither is given.
+    # The API uses AWSCURRENT if neither is passed.
     return secret_id, stage or (None if version else CURRENT), version

@@ -1,1 +1,1 @@
-"""The rules of rotation, on the standard library only: nothing here knows AWS, a database or Lambda."""
+"""The rules of rotation, on the standard library only: nothing here depends on AWS, a database or Lambda."""

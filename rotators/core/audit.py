@@ -2,7 +2,8 @@
 
 A record contains only names, ids, codes and times. It contains no free text: no message of an error, no
 description, no tag and no parameter, because a person can put a password into any of them. `document` accepts
-any content: a text is shortened and made visible, and what is no text and no number is left out.
+any content: texts are shortened and their control characters are escaped; values other than texts and numbers
+are left out.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from rotators.core.errors import RotatorsError
 
 KEY = "audit"
-"""The member of a line that holds the record. No other line of the functions has it."""
+"""Name of the member that contains the record. No other log line of the functions has this member."""
 
 LONGEST = 2048
-"""Characters of the longest text: an ARN of a secret (API:DescribeSecret, SecretId)."""
+"""Largest number of characters of a text: that of a secret's ARN (API:DescribeSecret, SecretId)."""
 
 _PARTS_OF_ARN = 6
 
 
-# eq and repr are not used, and making them would take a part of each cold start.
+# eq and repr are not used, and their generation would make each cold start slower.
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageMove:
     """A stage that was moved.
@@ -39,7 +40,7 @@ class StageMove:
     Attributes:
         stage: name of the stage.
         from_version: id of the version that had it; absent if none had, or it is not known.
-        to_version: id of the version that has it now; absent if it was taken off.
+        to_version: id of the version that has it now; absent if it was removed.
     """
 
     stage: str
@@ -48,7 +49,7 @@ class StageMove:
 
 
 class Facts(TypedDict, total=False):
-    """The facts about one secret that only the code that handles it knows; see AuditRecord."""
+    """Facts about one secret, filled in by the code that handles it; see AuditRecord."""
 
     secret: str
     key: str
@@ -64,8 +65,8 @@ class AuditRecord:
     """One action on one secret.
 
     Attributes:
-        version: of this format.
-        id: of the record.
+        version: version of this format.
+        id: id of the record.
         time: start of the action, in ISO 8601, UTC.
         duration_ms: duration in milliseconds.
         source: function that acted, or ``command``.
@@ -86,7 +87,7 @@ class AuditRecord:
         strategy: its strategy.
         token: ClientRequestToken of the rotation or of the stored value.
         caller: ARN of the caller, where it is proven: the role behind a function URL, or the identity of a
-            command. Who invoked a function otherwise is in CloudTrail, under ``request_id``.
+            command. In other cases CloudTrail has the caller, under ``request_id``.
         function: ARN of the function.
         request_id: Lambda's id of the invocation; for commands an id of the run.
         api_request_id: id of the call that made the change, as in CloudTrail's ``requestID``.
@@ -118,15 +119,19 @@ class AuditRecord:
     api_request_id: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return the record as JSON types, without empty members."""
+        """Return the record as JSON types, without empty members.
+
+        Returns:
+            Members by the names of the attributes; ``moved`` is a list of objects.
+        """
         return _members(self)
 
 
 def line(document: Mapping[str, object], **more: str) -> str:
-    """Return a record as one line of JSON without its end: ASCII, so that every output takes it.
+    """Return a record as one line of JSON in ASCII, which every output accepts, without the line's end.
 
     Args:
-        document: of a record.
+        document: document of a record.
         more: further members of the line.
     """
     return json.dumps({KEY: document, **more}, separators=(",", ":"))
@@ -136,7 +141,7 @@ def timestamp(seconds: float) -> str:
     """Return a time in the form of a record.
 
     Args:
-        seconds: since 1970.
+        seconds: seconds since 1970-01-01 UTC.
     """
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")
 
@@ -151,7 +156,7 @@ def outcome_of(error: RotatorsError) -> Literal["failed", "unknown"]:
 
 
 def code_of(error: RotatorsError) -> str:
-    """Return the code of an error, with its reason only if that is a word: rotators of others choose it.
+    """Return the code of an error, and its reason if that is one word: third-party rotators choose it.
 
     Args:
         error: any error with a code.
@@ -161,10 +166,13 @@ def code_of(error: RotatorsError) -> str:
 
 
 def place_of(*names: str | None) -> tuple[str | None, str | None]:
-    """Return account and Region of the first name that is an ARN; None for what no name says.
+    """Return account and Region of the first name that is an ARN; None for each that no name contains.
 
     Args:
         names: ARNs or other names, such as that of a secret and that of a function.
+
+    Returns:
+        Account id of 12 digits and name of the Region, each None if unknown.
     """
     for name in names:
         parts = (name or "").split(":", _PARTS_OF_ARN - 1)

@@ -1,4 +1,4 @@
-"""Removes the values of secrets from errors, and from all that hangs on them, in place."""
+"""Removes the values of secrets from errors, their causes and their attributes, in place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rotators.core.finder import MASK, WITHHELD, Finder
 TOO_LONG = "*** (text withheld: it is too long to be searched for secret values)"
 TOO_DEEP = "*** (data withheld: it is nested too deeply to be searched for secret values)"
 
-# Limits of the time that cleaning takes: an error may hold a whole document, or be the last of many.
+# These limit the time of cleaning: an error may contain a whole document, or be the last of a long chain.
 _MOST_ERRORS = 64
 _MOST_CHARACTERS = 80_000
 _MOST_ITEMS = 10_000
@@ -41,13 +41,13 @@ class Cleaner:
         self._errors, self._characters, self._items = _MOST_ERRORS, _MOST_CHARACTERS, _MOST_ITEMS
 
     def cleaned(self, error: BaseException) -> BaseException | None:
-        """The error without any value.
+        """Remove every value from the error.
 
         Args:
             error: changed in place.
 
         Returns:
-            The same error; a new group of the same type in place of a group, whose text cannot be changed;
+            The same error; for a group, whose text cannot be changed, a new group of the same type;
             None if the error still shows a value.
         """
         found = self._cleaned(error)
@@ -56,7 +56,7 @@ class Cleaner:
         return found
 
     def text(self, text: str) -> str:
-        """A text without any value; a remark in its place if it is too long or holds a short value.
+        """Return a text without any value; a remark instead if it is too long or contains a short value.
 
         Args:
             text: any text.
@@ -101,23 +101,23 @@ class Cleaner:
 
     def _member(self, error: BaseException, name: str, value: object, *, built_in: bool) -> object:
         if isinstance(error, RotatorsError) and isinstance(value, str) and name == "reason":
-            # A word of the code, which holds the letters of a short password by chance.
+            # A word of the code, which contains the letters of a short password by chance.
             return self._finder.masked_long(value) if _REASON.fullmatch(value) else self.text(value)
         clean = self._plain(value, 0)
-        # AttributeError.obj and its like hold whatever the failed code worked with.
+        # AttributeError.obj and similar members contain the object that the failed code used.
         return None if built_in and clean is value and not _is_data(value) else clean
 
     def _set(self, error: BaseException, name: str, value: object) -> None:
         if name == "remedy" and isinstance(error, RotatorsError) and value in (WITHHELD, TOO_LONG):
-            del error.remedy  # and the next action of the class stands in for it
+            del error.remedy  # the remedy of the class replaces it
         elif value is not getattr(error, name, None):
             try:
                 setattr(error, name, value)
             except (AttributeError, TypeError):
-                return  # read-only; what the error shows is looked at when all is done
+                return  # read-only; the text of the error is checked at the end
 
     def _regrouped(self, group: BaseExceptionGroup[Any]) -> BaseException:
-        """The group with clean errors and a clean text; both are fixed when a group is made."""
+        """Return the group with clean errors and a clean text; both are fixed when a group is made."""
         errors = [clean for error in group.exceptions if (clean := self._cleaned(error)) is not None]
         message = self.text(group.message)
         if message == group.message and errors == [*group.exceptions]:
@@ -131,7 +131,7 @@ class Cleaner:
         return made.with_traceback(group.__traceback__)
 
     def _plain(self, value: object, depth: int) -> object:
-        """Data without any value, the same object if there was none; None for an object that shows one."""
+        """Return data without any value, the same object if it had none; None if its text still has one."""
         self._items -= 1
         if depth > _DEEPEST or self._items < 0:
             return value if value is None or isinstance(value, bool) else TOO_DEEP
@@ -139,7 +139,7 @@ class Cleaner:
             clean = self.text(str.__str__(value))
             return value if clean == value else clean
         if isinstance(value, bytes | bytearray):
-            # Latin-1 keeps each byte, and the finder looks for UTF-8 and UTF-16 in it.
+            # Latin-1 keeps each byte, and the finder searches it for UTF-8 and UTF-16.
             text = value.decode("latin-1")
             clean = self.text(text)
             return value if clean == text else clean.encode("latin-1")
@@ -157,7 +157,7 @@ class Cleaner:
         return tuple(clean) if isinstance(value, tuple) else clean
 
     def _object(self, value: object) -> object:
-        """A number or an object of any class, unless it shows a value."""
+        """Return a number or an object of any class, unless its text contains a value."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
@@ -174,18 +174,21 @@ class Cleaner:
         shown += [repr(value) for _, value, built_in in _members(error) if built_in]
         if any(self._finder.shows(text) for text in shown):
             return True
-        # The letters of a short value occur in names of types and in our own words by chance, so only a text
-        # that a third party's class makes counts.
+        # The letters of a short value occur by chance in names of types and in texts of this project, so only
+        # a text that a third-party class returns counts.
         ours = isinstance(error, RotatorsError) and type(error).__str__ is RotatorsError.__str__
         text = str(error).replace(WITHHELD, "")
         return not ours and self._finder.shows_short(text)
 
 
 def family(error: BaseException) -> Iterator[BaseException]:
-    """The error and all errors that can be reached from it; a suppressed context is not followed.
+    """Yield the error and all errors that can be reached from it; a suppressed context is not followed.
 
     Args:
         error: the first one.
+
+    Yields:
+        Each error once, in no particular order.
     """
     seen: set[int] = set()
     waiting: list[object] = [error]
@@ -206,7 +209,7 @@ def family(error: BaseException) -> Iterator[BaseException]:
 
 
 def _members(error: BaseException) -> list[tuple[str, object, bool]]:
-    """Name and value of each member, and whether it is kept outside ``vars``, as those of built-in errors."""
+    """Return name and value of each member, and True if ``vars`` lacks it, as members of built-in errors."""
     found: list[tuple[str, object, bool]] = [(name, value, False) for name, value in vars(error).items()]
     for kind in type(error).__mro__:
         for name, slot in vars(kind).items():

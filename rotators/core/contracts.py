@@ -14,42 +14,58 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Rotator(Protocol):
-    """Rotates one type of credential. One file, no AWS in it.
+    """Rotates one type of credential. A rotator needs one module and does not call AWS.
 
-    A rotator may raise CredentialsRejected, TargetUnavailable (the call is worth repeating),
+    A rotator may raise CredentialsRejected, TargetUnavailable (the same call may succeed later),
     TargetRefused, SecretFormatError and IdentityMismatch. Any other exception fails the step as a
-    RotatorDefect, which names its type and its masked text; Secrets Manager then repeats the rotation later,
-    with the same or a new token.
+    RotatorDefect, which contains its type and its masked text; Secrets Manager then repeats the rotation
+    later, with the same or a new token.
     """
 
     def propose(self, rotation: Rotation) -> Secret:
-        """createSecret: give the new value. Touches nothing; the core stores the result first.
+        """createSecret: return the new value, without a change of the target. The core then stores the value.
 
-        Unknown keys of ``rotation.current`` must survive. Called again, it may give another value.
+        The new value keeps all other keys of ``rotation.current``. A repeated call may return another value.
 
         Args:
-            rotation: its ``current`` value; ``pending`` does not exist yet.
+            rotation: the ``current`` value and the settings; ``pending`` does not exist yet.
 
         Returns:
             The value to store.
+
+        Raises:
+            SecretFormatError: a key is missing or wrong. The step fails; nothing was stored or changed.
+            IdentityMismatch: as for `apply`.
         """
 
     def apply(self, rotation: Rotation) -> None:
         """setSecret: make the target accept ``rotation.pending``. Idempotent.
 
-        It may be called again at any later time, also after a crash at any point of an earlier call.
+        The core may call it again at any later time, also after a crash at any point of an earlier call.
 
         Args:
-            rotation: its values; ``confirm`` is called directly before the change.
+            rotation: the stored values. Call its ``confirm`` directly before the change.
+
+        Raises:
+            CredentialsRejected: the target rejected every login. The step fails, and the service repeats it.
+            TargetUnavailable: the target gave no answer. The step fails, and the service repeats it; no login
+                counts as rejected.
+            TargetRefused: the target refused for another reason, which an administrator has to remove.
+            SecretFormatError: a key is missing or wrong; an administrator has to store a correct value.
+            IdentityMismatch: a value is for another user or target. No credential was sent to it.
         """
 
     def verify(self, rotation: Rotation) -> None:
-        """testSecret: log in for real as ``rotation.pending`` and check what that user needs.
+        """testSecret: log in with ``rotation.pending``, and check that the user has what it needs.
 
-        Changes nothing. Core promotes the value only after this has returned.
+        This method changes nothing. The core promotes the value only after it has returned.
 
         Args:
-            rotation: its values.
+            rotation: rotation of the secret.
+
+        Raises:
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError, IdentityMismatch: as for
+                `apply`. The value is not promoted; AWSCURRENT stays where it is.
         """
 
 
@@ -62,10 +78,10 @@ class ChecksValues(Protocol):
 
         Args:
             value: the current value, or one that is to be stored.
-            settings: of the function.
+            settings: settings of the function.
 
         Raises:
-            SecretFormatError: a key is missing, of the wrong kind, or names what is not offered.
+            SecretFormatError: a key is missing or of the wrong type, or names something unknown.
             IdentityMismatch: the settings do not allow the target.
         """
 
@@ -75,10 +91,13 @@ class HasStrategies(Protocol):
     """An optional part of a rotator: it has more than one way to rotate."""
 
     def strategy_of(self, value: Secret) -> str:
-        """The name of the strategy that rotates a value; the rotator need not offer it.
+        """Return the name of the strategy that rotates a value; the rotator need not offer it.
 
         Args:
             value: the current value.
+
+        Returns:
+            A value of the key ``strategy``, such as ``single``.
 
         Raises:
             SecretFormatError: the value's ``strategy`` is not a string.
@@ -87,7 +106,7 @@ class HasStrategies(Protocol):
 
 @runtime_checkable
 class DeclaresMembers(Protocol):
-    """An optional part of a rotator: its secrets have members of their own that are not secret.
+    """An optional part of a rotator: it declares further members of its secrets that are not secret.
 
     Attributes:
         public_members: keys, beside PUBLIC_KEYS, that name a target or an identity. Errors may show them.
@@ -98,9 +117,12 @@ class DeclaresMembers(Protocol):
 
 
 def public_members(rotator: Rotator | None) -> Collection[str]:
-    """The members that a rotator declares as public; none if it declares none.
+    """Return the members that a rotator declares as public; none if it declares none.
 
     Args:
         rotator: any rotator; None for none.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     return rotator.public_members if isinstance(rotator, DeclaresMembers) else ()

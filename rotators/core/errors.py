@@ -1,4 +1,6 @@
-"""Every error of the framework, in one tree. Errors of one folder only are in its own `errors.py`.
+"""Every error of the framework, in one tree.
+
+An error that only one folder uses is in the `errors.py` of that folder.
 
 ::
 
@@ -341,7 +343,7 @@ _TOLD = re.compile(
 
 
 def error_of(text: str) -> RotatorsError | None:
-    """The error whose text another process gave, such as the errorMessage of a Lambda function.
+    """Return the error whose text another process gave, such as the errorMessage of a Lambda function.
 
     Args:
         text: what ``str`` gave of the error there.

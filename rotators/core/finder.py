@@ -1,8 +1,8 @@
 """Finds the values of secrets in a text, plain and encoded.
 
-Servers, drivers and libraries quote, escape and encode what they were given, and one text may hold several
-layers of that (JSON inside a Python repr). So the text is decoded layer by layer and searched in each form.
-Every character of a decoded form knows where it came from in the original text, which is what gets masked.
+Servers, drivers and libraries quote, escape and encode their input, and one text may contain several layers
+(JSON inside a Python repr). So the text is decoded layer by layer and searched in each form. For every
+character of a decoded form, the position in the original text is kept, because the original text is masked.
 
 Found are: the value itself in any case; escapes of Python, JSON, SQL, shells, URLs, HTML and XML; bytes of
 UTF-8 and UTF-16 shown as Latin-1; hex digits and base64 (standard and URL-safe, at any alignment) of these
@@ -20,12 +20,12 @@ from typing import NamedTuple
 MASK = "***"
 
 WITHHELD = "*** (text withheld: a short secret value may stand in it)"
-"""Takes the place of a text that holds a value of one to three characters."""
+"""Replaces a text that contains a value of one to three characters."""
 
 _SHORT = 4
 _LINE = 16
 _HEAD = 64
-_ENCODED_HEAD = 48  # bytes of a value that are looked for in hex and base64; what follows is masked as well
+_ENCODED_HEAD = 48  # bytes of a value that are searched for in hex and base64; what follows is masked as well
 _MOST_FORMS = 24
 _MOST_LAYERS = 4
 _MOST_DECODED = 1_000_000  # characters; about a second
@@ -62,9 +62,10 @@ class Finder:
         self._base64 = {core for part in long for data in _encodings(part) for core in _base64_cores(data)}
 
     def masked(self, text: str) -> str:
-        """The text with ``***`` in place of each value; WITHHELD if it holds one of up to three characters.
+        """Return the text with each value replaced by ``***``.
 
-        Masking single letters would damage unrelated words and show by the damage which letter it is.
+        The result is WITHHELD if the text contains a value of three characters or fewer. A mask for single
+        letters would damage unrelated words, and the damage would show which letter it is.
 
         Args:
             text: any text.
@@ -72,7 +73,7 @@ class Finder:
         return WITHHELD if self.shows_short(text) else self.masked_long(text)
 
     def masked_long(self, text: str) -> str:
-        """The text with ``***`` in place of each value of four characters or more; for words of our own.
+        """Return a message of this project, with ``***`` for each value of at least four characters.
 
         Args:
             text: any text.
@@ -80,7 +81,7 @@ class Finder:
         return _replaced(text, [span for form in _forms(text) for span in self._spans(form)])
 
     def shows(self, text: str) -> bool:
-        """True if a text holds a value of at least four characters.
+        """Return True if a text holds a value of at least four characters.
 
         Args:
             text: any text.
@@ -88,7 +89,7 @@ class Finder:
         return any(True for form in _forms(text) for _ in self._spans(form))
 
     def shows_short(self, text: str) -> bool:
-        """True if a text holds a value of fewer than four characters.
+        """Return True if a text holds a value of fewer than four characters.
 
         Args:
             text: any text.
@@ -98,7 +99,7 @@ class Finder:
         )
 
     def names(self, text: str) -> bool:
-        """True if a text is one of the values.
+        """Return True if a text is one of the values.
 
         Args:
             text: any text.
@@ -132,7 +133,7 @@ _BASE64_DIGITS = re.compile(r"[A-Za-z0-9+/_-]*=*")
 
 
 def _parts(value: str) -> Iterator[str]:
-    """The value, and its lines if they are long: a message often shows one line only."""
+    """Yield the value, and its lines if they are long: a message often contains one line only."""
     yield value
     if "\n" in value:
         yield from (line for line in map(str.strip, value.splitlines()) if len(line) >= _LINE)
@@ -150,10 +151,10 @@ def _wide(value: str) -> Iterator[str]:
 
 
 def _base64_cores(data: bytes) -> Iterator[str]:
-    """The characters that encode the bytes at each alignment, whatever stands before and after them."""
+    """Yield the characters that encode the bytes at each alignment, independent of the bytes around them."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).decode().rstrip("=")
-        # A character stands for six bits; those that mix in bits of other bytes are left out.
+        # A character encodes six bits; characters that also encode bits of other bytes are left out.
         first = (before * 8 + 5) // 6
         core = encoded[first : (before + len(data)) * 8 // 6]
         yield core
@@ -164,7 +165,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _lowered(form: _Form) -> tuple[str, Sequence[int]]:
-    """The form without the difference of cases, and where each character begins in the original."""
+    """Return the form in lower case, and the position of each character in the original."""
     text = form.text.casefold()
     if len(text) == len(form.text):
         return text, form.starts
@@ -180,7 +181,7 @@ def _places(text: str, needle: str) -> Iterator[int]:
 
 
 def _common(text: str, at: int, value: str) -> int:
-    """Number of characters of the value that the text shows at a place where its head matches."""
+    """Return the number of characters of the value that the text shows at a place where its head matches."""
     low, high = min(_HEAD, len(value)), len(value)
     while low < high:
         middle = (low + high + 1) // 2
@@ -205,7 +206,7 @@ def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def _forms(text: str) -> Iterator[_Form]:
-    """The text, and what it becomes when its escapes are decoded, in every order, layer by layer."""
+    """Yield the text, and what it becomes when its escapes are decoded, in every order, layer by layer."""
     waiting = [_Form(text, range(len(text) + 1))]
     seen, decodable = {text}, _MOST_DECODED
     while waiting:
@@ -224,12 +225,12 @@ def _forms(text: str) -> Iterator[_Form]:
 
 
 def _decoded(form: _Form, pattern: re.Pattern[str], decode: Callable[[str], Sequence[str]]) -> _Form:
-    """The form with every match of the pattern decoded.
+    """Return the form with every match of the pattern decoded.
 
     Args:
         form: form to decode.
         pattern: matches one escape, or a run of them.
-        decode: gives the parts of what a match stands for, each the decoding of an equally long part of it.
+        decode: returns the decoded parts of a match, each from an equally long part of it.
     """
     pieces: list[str] = []
     starts: list[int] = []
@@ -251,7 +252,7 @@ def _decoded(form: _Form, pattern: re.Pattern[str], decode: Callable[[str], Sequ
 
 
 def _of_bytes(data: bytes) -> list[str]:
-    """The characters of UTF-8, each followed by an empty part per further byte; Latin-1 for other bytes."""
+    """Return the characters of UTF-8, with an empty part for each further byte; Latin-1 for other bytes."""
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -13,14 +13,14 @@ from typing import IO
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, in the order of their names.
 
-    Links to folders are followed, because what they lead to would be missing without a word. Each folder is
-    read once, so links in a circle end.
+    Links to folders are followed; otherwise their files would be missing without a message. Each folder is
+    read once, so circular links end.
 
     Args:
         folder: the folder.
 
     Yields:
-        Paths of everything that is no folder; `regular` opens those that are files.
+        Paths of everything except folders; `regular` opens those that are files.
 
     Raises:
         OSError: a folder cannot be listed.
@@ -40,13 +40,13 @@ def regular(path: Path) -> IO[bytes]:
     """Open a file for reading bytes.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         The open file.
 
     Raises:
-        OSError: it cannot be opened, or it is not a regular file: reading a pipe could wait without end.
+        OSError: it cannot be opened, or it is not a regular file: a read from a pipe could wait forever.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))

@@ -1,4 +1,4 @@
-"""Password policy and generation: `secrets`, AWS's environment variables, the engine's limits."""
+"""Password policy and generation, with `secrets`, AWS's environment variables and the engine's limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rotators.core.errors import ConfigurationError
 
-# The characters that AWS's rotation templates leave out unless told otherwise: they break URLs and shells.
+# The characters that AWS's rotation templates exclude by default, because they break URLs and shells.
 DEFAULT_EXCLUDED = ":/@\"'\\"
 
 
@@ -19,7 +19,7 @@ class PasswordRules:
     Attributes:
         shortest: least number of characters.
         longest: greatest number of characters.
-        forbidden: characters that the engine does not take.
+        forbidden: characters that the engine does not accept.
     """
 
     shortest: int = 8
@@ -35,7 +35,7 @@ class PasswordPolicy:
         length: number of characters.
         excluded: characters never used.
         numbers, punctuation, uppercase, lowercase: True if the class is included.
-        require_each: at least one character of every included class.
+        require_each: True if a password has at least one character of every included class.
     """
 
     length: int = 32
@@ -47,14 +47,14 @@ class PasswordPolicy:
     require_each: bool = True
 
     def generate(self, rules: PasswordRules, *, unlike: str | None = None) -> str:
-        """Draw a password, each allowed one with the same probability.
+        """Return a random password; all allowed passwords have the same probability.
 
-        Whole passwords are drawn and thrown away until every required class occurs: unlike filling the
-        required places first, this favours no place and no character.
+        Whole passwords are generated until one has every required class. If the required characters were
+        placed first, some positions and characters would be more likely.
 
         Args:
             rules: the engine's limits.
-            unlike: the password in use, which is not given again.
+            unlike: the password in use, which is not returned again.
 
         Returns:
             A password of ``length`` characters.

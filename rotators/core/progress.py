@@ -1,4 +1,4 @@
-"""The memory of one process about the rotations that it took part in."""
+"""The memory of one process about the rotations whose steps it ran."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 REMEMBERED_SECONDS = 600.0
 """The time in seconds for which a rejected login of a rotation counts.
 
-Secrets Manager repeats a failed step, and servers add up rejected logins. An idle Lambda container lives
-about this long, so a longer time would promise more than a process can keep.
+Secrets Manager repeats a failed step, and servers count rejected logins. An idle Lambda container is kept for
+about this time, so a longer time would have no effect.
 """
 
 Credential = str | bytes | tuple[str | bytes, ...]
@@ -25,7 +25,7 @@ V = TypeVar("V")
 
 
 class Moment(NamedTuple):
-    """A point in time on two clocks: one may be set back, the other stands still in a frozen container.
+    """A point in time on two clocks: one may be set back, the other stops in a frozen container.
 
     Attributes:
         wall: seconds since 1970.
@@ -41,7 +41,11 @@ class Moment(NamedTuple):
         return cls(time.time(), time.monotonic())
 
     def age(self) -> float:
-        """The seconds since then, by the clock that counts more of them."""
+        """Return the seconds since then, by the clock that counted more of them.
+
+        Returns:
+            Seconds.
+        """
         now = Moment.now()
         return max(now.wall - self.wall, now.steady - self.steady)
 
@@ -63,12 +67,16 @@ class Rejected:
             credential: the rejected one, in the form that sessions take.
 
         Raises:
-            TypeError: the credential is an object whose ``repr`` need not tell it from others.
+            TypeError: the credential is an object whose ``repr`` may be equal for different credentials.
         """
         self._logins.append((self._digest(credential), Moment.now()))
 
     def count(self) -> int:
-        """The number of rejected logins."""
+        """Return the number of rejected logins.
+
+        Returns:
+            Different credentials of the last REMEMBERED_SECONDS.
+        """
         return len(self._recent())
 
     def __contains__(self, credential: Credential) -> bool:
@@ -76,7 +84,7 @@ class Rejected:
         return self._digest(credential) in {digest for digest, _ in self._recent()}
 
     def clear(self) -> None:
-        """Forget all: the target is about to be changed, or a login was accepted."""
+        """Delete all entries, because the target is about to be changed or a login was accepted."""
         self._logins.clear()
 
     def _recent(self) -> list[tuple[bytes, Moment]]:
@@ -90,9 +98,9 @@ class Rejected:
 
 
 class Progress:
-    """The rotations that this process took part in; a new container starts without any.
+    """The rotations whose steps this process ran; a new container starts without any.
 
-    It saves work, improves the order of tries, and keeps repeated steps from adding up rejected logins.
+    It saves calls, improves the order of logins, and limits the rejected logins of repeated steps.
     """
 
     def __init__(self) -> None:
@@ -105,8 +113,8 @@ class Progress:
         """Note that this process stored the pending value of a rotation.
 
         Args:
-            arn: of the secret.
-            token: of the rotation.
+            arn: ARN of the secret.
+            token: token of the rotation.
         """
         with self._lock:
             _remember(self._stored, (arn, token), True)
@@ -115,8 +123,8 @@ class Progress:
         """Note that setSecret begins.
 
         Args:
-            arn: of the secret.
-            token: of the rotation.
+            arn: ARN of the secret.
+            token: token of the rotation.
 
         Returns:
             True if this process stored the pending value and has not begun a setSecret for it before.
@@ -127,33 +135,36 @@ class Progress:
         """Note that testSecret passed with the pending value.
 
         Args:
-            arn: of the secret.
-            token: of the rotation.
+            arn: ARN of the secret.
+            token: token of the rotation.
             by: names of the rotator that tested and of its strategy.
         """
         with self._lock:
             _remember(self._tested, (arn, token), by)
 
     def passed(self, arn: str, token: str) -> tuple[str, str] | None:
-        """The rotator and the strategy with which testSecret passed in this process; None if it did not.
+        """Return the rotator and strategy with which testSecret passed in this process; None if it did not.
 
         Args:
-            arn: of the secret.
-            token: of the rotation.
+            arn: ARN of the secret.
+            token: token of the rotation.
+
+        Returns:
+            Name of the rotator and name of the strategy.
         """
         return self._tested.get((arn, token))
 
     def rejected(self, arn: str, token: str, current: str | None) -> Rejected:
-        """The rejected logins of a rotation.
+        """Return the rejected logins of a rotation.
 
         Args:
-            arn: of the secret.
-            token: of the rotation.
+            arn: ARN of the secret.
+            token: token of the rotation.
             current: the id of the AWSCURRENT version. A value that is stored after a failed rotation may be
-                right, or be for another account, so it starts without rejections.
+                correct, or be for another account, so it starts without rejections.
 
         Returns:
-            The same object for the same arguments, for as long as the process lives.
+            The same object for the same arguments, until the process ends.
         """
         key = (arn, token, current)
         with self._lock:
@@ -175,4 +186,4 @@ def _remember(known: dict[K, V], key: K, value: V) -> None:
 
 
 progress = Progress()
-"""Of this process."""
+"""The memory of this process."""

@@ -1,15 +1,17 @@
-"""Values of secrets are masked in errors.
+"""Masks the values of secrets in errors.
 
-A rotator's author cannot know all that a driver puts into an error, so the core masks what comes out of every
-rotator (`finder.py` says which spellings are found, `cleaner.py` where they are looked for).
+A rotator's author cannot know everything that a driver puts into an error, so the core masks the errors of
+every rotator (`finder.py` describes which spellings are found, `cleaner.py` where they are searched for).
 
-- A coded error (RotatorsError) keeps its type, because callers decide by it (is this worth a retry?).
+- An error with a code (RotatorsError) keeps its type, because callers depend on it, for example to repeat a
+  call.
 - Another exception becomes a RotatorDefect that names the type and the masked text, with the masked exception
   as its cause. So only coded errors leave a step.
-- A BaseException that is no Exception (an exit, an interrupt) keeps its type too: it must end the process.
-- An application's own errors, which the client hands on, keep their type in any case (`redacted`).
-- A value of one to three characters cannot be masked without damage to unrelated words. A text in which one
-  occurs is dropped as a whole, and a remark takes its place.
+- A BaseException that is not an Exception (an exit, an interrupt) keeps its type too: it must end the
+  process.
+- An application's own errors, which the client raises again, keep their type in any case (`redacted`).
+- A value of one to three characters cannot be masked without damage to unrelated words. A text that contains
+  one is replaced by a remark.
 """
 
 from __future__ import annotations
@@ -26,21 +28,22 @@ from rotators.core.finder import Finder
 
 @contextmanager
 def masking(sensitive: Iterable[str], uncoded: type[RotatorsError] = RotatorDefect) -> Iterator[None]:
-    """Make every error that leaves the block a coded one that shows none of the ``sensitive`` strings.
+    """Mask the ``sensitive`` strings in every error of the block, and give every error a code.
 
     Args:
         sensitive: read after a failure, so that values added to it in the block count.
-        uncoded: class of the error that replaces an exception without a code; the default blames the rotator.
+        uncoded: class of the error that replaces an exception without a code; by default, a defect of the
+            rotator.
 
     Raises:
-        RotatorsError: the same error, masked in place; ``uncoded`` in place of an exception that is not
-            coded, or that masking did not help (its text is made from something that cannot be changed).
-        BaseException: an exit or interrupt, masked; a plain one of the nearest built-in type if that did not
-            help.
+        RotatorsError: the same error, masked in place; ``uncoded`` instead of an exception that has no code,
+            or that still shows a value (its text is made from something that cannot be changed).
+        BaseException: an exit or interrupt, masked; one of the nearest built-in type without a text if it
+            still shows a value.
     """
     try:
         yield
-    except BaseException as error:  # noqa: BLE001 - nothing is swallowed: it is raised again some lines on
+    except BaseException as error:  # noqa: BLE001 - every error is raised again below
         failure = _coded(error, sensitive, uncoded)
     else:
         return
@@ -65,7 +68,7 @@ def raise_unchained(failure: BaseException) -> NoReturn:
 
 
 def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
-    """The error with every sensitive string masked, in its causes, contexts, notes and members too.
+    """Return the error with every sensitive string masked, in its causes, contexts, notes and members too.
 
     Args:
         error: changed in place; it keeps its type.
@@ -81,7 +84,7 @@ def redacted(error: Exception, sensitive: Iterable[str]) -> Exception:
 
 
 def without_frames(error: Exception) -> Exception:
-    """The error without the frames it went through: a driver's hold what it was called with.
+    """Return the error without its frames: those of a driver contain the arguments of its calls.
 
     Args:
         error: changed in place.
@@ -105,12 +108,15 @@ def masked(text: str, sensitive: Iterable[str]) -> str:
 
 
 def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str]) -> Any:
-    """A JSON document with every sensitive string masked in its free texts.
+    """Return a copy of a JSON document with every sensitive string masked in its free texts.
 
     Args:
         document: any JSON value.
         sensitive: the strings.
-        keys: the members that hold free text, such as the words of a server or of a rotator.
+        keys: names of the members with free text, such as a message of a server or of a rotator.
+
+    Returns:
+        The copy; all other members are unchanged.
     """
     finder = Finder(sensitive)
 
@@ -125,7 +131,7 @@ def masked_texts(document: Any, sensitive: Iterable[str], keys: Collection[str])
 
 
 def name_of(error: BaseException) -> str:
-    """The name of an error's type, with its module unless that is Python's own.
+    """Return the name of an error's type, with its module unless that is Python's own.
 
     Args:
         error: any error.
@@ -158,7 +164,7 @@ def _withheld(
 
 
 def _plain_exit(error: BaseException) -> BaseException:
-    """An exit or interrupt of the nearest type of Python's own, without any text."""
+    """Return an exit or interrupt of the nearest built-in type, without a text."""
     for kind in type(error).__mro__:
         own = kind.__module__.partition(".")[0] in sys.stdlib_module_names
         if own and issubclass(kind, BaseException) and not issubclass(kind, BaseExceptionGroup):

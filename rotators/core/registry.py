@@ -1,4 +1,4 @@
-"""Rotators are found by name among the entry points of the group ``rotators``.
+"""Finds rotators by name among the entry points of the group ``rotators``.
 
 A package provides one with::
 
@@ -6,7 +6,7 @@ A package provides one with::
     my-service = "my_package.my_service:rotator"
 
 where ``rotator`` is called without arguments and returns a Rotator. Built-in rotators register in the
-same way. Only the named entry point is loaded: the driver of another database costs nothing.
+same way. Only the named entry point is loaded, so drivers of other databases are not imported.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 GROUP = "rotators"
 
-# Other names of engines, as drivers, other tools and the console write them.
+# Other names of engines that drivers, other tools and the console use.
 _ALSO_CALLED = {
     "aurora": "aurora-mysql",
     "aurora-postgres": "aurora-postgresql",
     "maria": "mariadb",
-    "mssql": "sqlserver",  # similar to mysql, which is not meant
+    "mssql": "sqlserver",  # similar to "mysql", but a different engine
     "pg": "postgres",
     "pgsql": "postgres",
     "postgresql": "postgres",
@@ -42,20 +42,20 @@ _ALSO_CALLED = {
 
 
 def rotator_name(secret: Secret, settings: Settings) -> str:
-    """The name of the rotator for a secret: ROTATOR if set, else the secret's ``engine``.
+    """Return the name of the rotator for a secret: ROTATOR if set, else the secret's ``engine``.
 
     Args:
         secret: the current value.
-        settings: of the function.
+        settings: settings of the function.
 
     Raises:
-        SecretFormatError: neither is there.
+        SecretFormatError: ROTATOR is not set, and the secret has no ``engine``.
     """
     return settings.rotator or secret.text("engine")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the name that was probably meant, or nothing.
+    """Return the end of a message about an unknown name: the most similar valid name, or an empty text.
 
     Args:
         name: the unknown name.
@@ -85,7 +85,7 @@ def load(name: str) -> Rotator:
     """Load the rotator registered as ``name``; a warm container keeps it.
 
     Args:
-        name: of the entry point.
+        name: name of the entry point.
 
     Returns:
         The rotator.
@@ -93,7 +93,7 @@ def load(name: str) -> Rotator:
     Raises:
         RotatorNotFound: no distribution registers the name; the error lists the registered names.
         DuplicateRotator: two distributions register it; both are named.
-        BrokenRotator: it cannot be loaded, or is no rotator; the distribution is named.
+        BrokenRotator: it cannot be loaded, or is not a rotator; the distribution is named.
     """
     found = [entry for entry in registered() if entry.name == name]
     if not found:
@@ -114,7 +114,7 @@ def _loaded(entry: EntryPoint) -> Rotator:
     except RotatorsError:
         raise
     except Exception as error:
-        # The type is enough to act on, and a third party's message may hold anything.
+        # The type is enough to act on, and a third-party message may contain a secret value.
         kind = type(error).__name__
         module = f" for {error.name!r}" if isinstance(error, ImportError) and error.name else ""
         raise BrokenRotator(f"{_place(entry)} cannot be loaded: {kind}{module}") from error

@@ -1,4 +1,4 @@
-"""The event that Secrets Manager sends to a rotation function, checked once at the door."""
+"""The event that Secrets Manager sends to a rotation function, checked once before any use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enum import StrEnum
 from rotators.core.errors import InvalidEvent, UnknownStep
 
 ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
-"""A RotationToken as a whole (API:PutSecretValue)."""
+"""Pattern of a whole RotationToken (API:PutSecretValue)."""
 
 ID = re.compile(r"[A-Za-z0-9/_+=.@!:-]+")
-"""Characters of names and ARNs of secrets (API:CreateSecret, Name). Ids go into the log, so nothing else
-must pass: a secret's value that got into the wrong field would be shown."""
+"""Characters of names and ARNs of secrets (API:CreateSecret, Name). Ids are logged, so nothing else is
+accepted: a secret's value in the wrong field would be logged."""
 
 
 class Step(StrEnum):

@@ -1,4 +1,4 @@
-"""The values of a rotation, which a rotator gets, and the versions of a secret that they are read from.
+"""The values of a rotation that a rotator receives, and the versions from which they are read.
 
 Stages and values are read from the store when they are first asked for.
 """
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from rotators.core.store import SecretState, Store, WithoutStage
 
 UNREADABLE = (SecretFormatError, KeyUnusable, AccessDenied)
-"""The errors of versions that cannot be read; other versions may still help."""
+"""The errors of versions that cannot be read; other versions may still be readable."""
 
 _LOOK_UP_REASONS = {"address", "no-endpoint"}
 
 STAGES_SECONDS = 5.0
 """The age in seconds up to which the stages need not be read again before a change of the target.
 
-A change that begins right after the check ends within the limit of a session (six seconds for
-databases), so a late step can act for eleven seconds at most after a later rotation has begun.
+A change that begins right after the check ends within the limit of a session (six seconds for databases), so
+a delayed step can change the target for at most eleven seconds after a later rotation has begun.
 """
 
 
@@ -46,13 +46,13 @@ def failed_look_up(error: RotatorsError) -> bool:
     """Return True if a value was read and only the address of the target that it names is missing.
 
     Args:
-        error: raised by a store.
+        error: error of a store.
     """
     return error.reason in _LOOK_UP_REASONS
 
 
 class Seen:
-    """Values that were read. Iteration gives their strings that errors must not show.
+    """Values that were read. Iteration yields their strings that errors must not contain.
 
     Attributes:
         public: members that the rotator declares as public, once it is known.
@@ -82,7 +82,7 @@ class Versions:
     Attributes:
         store: the gateway to Secrets Manager.
         state: the secret's stages.
-        token: of the rotation; None if no rotation is running, and ``confirm`` checks nothing.
+        token: token of the rotation; None if no rotation is running, and ``confirm`` checks nothing.
         seen: the values that were read.
         read_at: time of the last read of the stages.
     """
@@ -100,7 +100,7 @@ class Versions:
         Args:
             store: the gateway to Secrets Manager.
             secret_id: name or ARN of the secret.
-            token: of the rotation, if one is running.
+            token: token of the rotation, if one is running.
 
         Returns:
             The versions as they are now; values are read when they are asked for.
@@ -112,7 +112,7 @@ class Versions:
         return cls(store, store.describe(secret_id), token, read_at=now)
 
     def holder(self, stage: Stage) -> str | None:
-        """The id of the version that had a stage when this object was made, or None.
+        """Return the id of the version that had a stage when this object was made, or None.
 
         Args:
             stage: one of the service's.
@@ -120,7 +120,7 @@ class Versions:
         return holder(self.state.stages, stage)
 
     def value(self, version: str) -> Secret | None:
-        """The value of a version; None if the version holds none.
+        """Return the value of a version; None if the version holds none.
 
         Args:
             version: its VersionId.
@@ -131,7 +131,7 @@ class Versions:
         return value
 
     def current(self) -> Secret:
-        """The AWSCURRENT value.
+        """Return the AWSCURRENT value.
 
         Raises:
             NoCurrentValue: there is none.
@@ -143,11 +143,11 @@ class Versions:
         return value
 
     def pending(self) -> Secret | None:
-        """The value that is stored for the rotation's token; None before createSecret has stored one."""
+        """Return the value stored for the rotation's token; None before createSecret has stored one."""
         return self.value(self.token) if self.token else None
 
     def required_pending(self) -> Secret:
-        """The value that is stored for the rotation's token.
+        """Return the value that is stored for the rotation's token.
 
         Raises:
             PendingHasNoValue: createSecret has not stored one.
@@ -158,7 +158,7 @@ class Versions:
         return value
 
     def previous(self) -> Secret | None:
-        """The AWSPREVIOUS value; None if there is none."""
+        """Return the AWSPREVIOUS value; None if there is none."""
         version = self.holder(Stage.PREVIOUS)
         return self.value(version) if version else None
 
@@ -171,17 +171,17 @@ class Versions:
         return self._values(self._without_stage)
 
     def admin(self, arn: str) -> Secret:
-        """The current value of an admin's secret.
+        """Return the current value of an admin's secret.
 
         Args:
-            arn: the admin's secret.
+            arn: ARN of the admin's secret.
         """
         value = self.store.admin(arn)
         self.seen.add(value)
         return value
 
     def may_act(self) -> bool:
-        """True if a step of the rotation may act, see ``states.may_act``; False if the rotation is over.
+        """Return True if a step of the rotation may act (see ``states.may_act``); False if it is complete.
 
         Raises:
             RotationStateError: the stages forbid every step.
@@ -223,19 +223,19 @@ class Versions:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The values a rotator works with. Frozen; it grows new attributes, never new arguments.
+    """The values that a rotator uses. Frozen; later versions may add attributes.
 
     Attributes:
         current: the AWSCURRENT value.
         settings: the function's environment, parsed.
         proposed: the value stored for this rotation's token; None before createSecret has stored one.
         untouched: True if this process stored the pending value and has not begun a setSecret since, so that
-            the target most likely does not know it.
-        rejections: the names of the values that the target rejected in this step, in order. A rotator
-            appends to it; the handler logs the number.
+            the target most likely does not accept it yet.
+        rejections: the names of the values that the target rejected in this step, in order. A rotator appends
+            to it; the handler logs the number.
         rejected: the credentials that the target rejected in this rotation, also in earlier steps of this
             process.
-        versions: reads the other values when they are first asked for; without it there are none.
+        versions: reads the other values on first use; if None, there are no other values.
     """
 
     current: Secret
@@ -251,7 +251,7 @@ class Rotation:
         """The value to rotate to.
 
         Raises:
-            PendingHasNoValue: asked before createSecret has stored one.
+            PendingHasNoValue: createSecret has not stored one yet.
         """
         if self.proposed is None:
             raise PendingHasNoValue("the pending version has no value yet")
@@ -264,9 +264,10 @@ class Rotation:
 
     @property
     def lost(self) -> Iterable[Secret]:
-        """The values of rotations that never became current: versions newer than AWSCURRENT without a stage.
+        """The values of rotations that were not completed.
 
-        The newest first; each is read when it is reached. Versions that cannot be read are left out.
+        They are the versions without a stage that are newer than AWSCURRENT. The newest comes first. Each is
+        read when it is reached. Versions that cannot be read are left out.
 
         Raises:
             AccessDenied: as for ``history``.
@@ -278,7 +279,7 @@ class Rotation:
         """The values of all versions without a stage, ``lost`` ones first; each is read when it is reached.
 
         Raises:
-            AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; go on without them.
+            AccessDenied: the role lacks secretsmanager:ListSecretVersionIds; continue without them.
         """
         return self.versions.history() if self.versions else ()
 
@@ -290,9 +291,9 @@ class Rotation:
         return self.versions.admin(self.current.text("masterarn"))
 
     def confirm(self) -> None:
-        """Check that this rotation is still the one under way; call it right before changing the target.
+        """Check that no later rotation has begun; call it directly before a change of the target.
 
-        A step that was held up could otherwise change the target after a later rotation. Secrets Manager is
+        Otherwise a delayed step could change the target after a later rotation. Secrets Manager is
         asked only if the stages were read more than ``STAGES_SECONDS`` ago.
 
         Raises:

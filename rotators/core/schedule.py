@@ -1,7 +1,7 @@
 """Rotation schedules: the ``rate()`` and ``cron()`` expressions of Secrets Manager.
 
-The rules are those of the User Guide's page rotate-secrets_schedule. Times are UTC. What the fields of a cron
-expression may contain is left to the service; `rotators.local.secretsmanager.schedules` calculates with them.
+The rules are those of the User Guide's page rotate-secrets_schedule. Times are UTC. The service checks the
+contents of cron fields; `rotators.local.secretsmanager.schedules` calculates with them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MOST = timedelta(days=999)
 
 @dataclass(frozen=True)
 class Cron:
-    """``cron(0 H D M W *)``: a rotation at full hours. Each field is text in AWS's notation.
+    """``cron(0 H D M W *)``: rotations at full hours. Each field is text in AWS's notation.
 
     Attributes:
         hours: 0-23.
-        days: of the month, 1-31, or ``?``.
+        days: days of the month, 1-31, or ``?``.
         months: 1-12 or JAN-DEC.
         weekdays: 1-7 or SUN-SAT, or ``?``; exactly one of `days` and `weekdays` is ``?``.
     """
@@ -38,11 +38,11 @@ def parse_schedule(expression: str) -> timedelta | Cron:
         expression: as in the API.
 
     Returns:
-        The interval of ``rate()``, from 4 hours to 999 days: a rotation each time it has passed. Or the parts
-        of ``cron()``.
+        For ``rate()`` the interval, from 4 hours to 999 days; for ``cron()`` its fields.
 
     Raises:
-        ValueError: the rule that the expression breaks; it does not quote the expression.
+        ValueError: the expression breaks a rule. The message states the rule and does not quote the
+            expression.
     """
     if rate := re.fullmatch(r"rate\(([1-9][0-9]{0,4}) (hour|day)s?\)", expression):
         interval = timedelta(**{f"{rate[2]}s": int(rate[1])})

@@ -1,4 +1,4 @@
-"""One value of a secret: a JSON object that shows its keys and hides its values."""
+"""One value of a secret: a JSON object whose repr contains the keys and no value."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ AWS_NAMES = {
     "awsSeamlessDomainPassword": "password",
     "awsSeamlessDomainUsername": "username",
 }
-"""Our names of members by the names that AWS gives them in credentials of directories."""
+"""Names of members in this project, by AWS's names in credentials of directories."""
 
 MOST_LEVELS = 100
 """Greatest depth of the JSON of a secret. Python parses deeper JSON than it can write or search."""
 
 
 class Secret(Mapping[str, object]):
-    """An immutable JSON object. Its repr and str name the keys only.
+    """An immutable JSON object. Its repr and str contain only the keys.
 
-    A key whose value is null or an empty string counts as absent: forms and templates write such values
-    for empty fields. A key of AWS_NAMES is read and replaced under our name for it; where both have a value,
-    ours is read, and both are replaced. All keys, their order and their values survive every copy as they
-    were stored.
+    A key whose value is null or an empty string counts as absent: forms and templates write such values for
+    empty fields. A key of AWS_NAMES is read and replaced under this project's name. If both names have a
+    value, the value of this project's name is read, and both are replaced. Every copy keeps all keys, their
+    order and their values as stored.
 
     Args:
         values: the object's members; copied.
@@ -86,7 +86,7 @@ class Secret(Mapping[str, object]):
         try:
             values = json.loads(text, parse_constant=_refuse_constant, parse_float=_Float)
         except (ValueError, RecursionError):
-            # json's own error carries the whole text, so it must not become a cause.
+            # json's own error contains the whole text, so it must not become a cause.
             raise SecretFormatError("the secret's value is not JSON") from None
         if not isinstance(values, dict):
             raise SecretFormatError(f"the secret's value is a JSON {type(values).__name__}, not an object")
@@ -95,12 +95,12 @@ class Secret(Mapping[str, object]):
         return cls(values)
 
     def to_string(self) -> str:
-        """The SecretString to store: JSON without blanks, to stay below the size limit.
+        """Return the SecretString to store: JSON without blanks, because its size is limited.
 
         Numbers keep the digits they were written with: ``1.10`` does not become ``1.1``.
 
         Raises:
-            SecretFormatError: a value has no JSON form.
+            SecretFormatError: a value cannot be written as JSON.
         """
         try:
             return _dumped(self._values)
@@ -108,14 +108,15 @@ class Secret(Mapping[str, object]):
             raise SecretFormatError("a value in the proposed secret cannot be written as JSON") from None
 
     def text(self, key: str, default: str | None = None) -> str:
-        """The non-empty string under ``key``.
+        """Return the non-empty string under ``key``.
 
         Args:
             key: the member's name; case matters (User Guide, reference_secret_json_structure).
-            default: returned when the key is absent; without one, absence is an error.
+            default: result if the key is absent; None to raise an error then.
 
         Raises:
-            SecretFormatError: absent, not a string, empty, or with a NUL character.
+            SecretFormatError: the value is absent, not a string, or contains a NUL character or a lone
+                surrogate.
         """
         value = self._present.get(key, default)
         if value is None and key not in self._present:
@@ -127,21 +128,34 @@ class Secret(Mapping[str, object]):
         return value
 
     def stored(self) -> dict[str, object]:
-        """Return all members as they are stored, those that count as absent too."""
+        """Return all members as they are stored, including those that count as absent.
+
+        Returns:
+            A new dictionary: the keys and values of the JSON text, in its order.
+        """
         return dict(self._values)
 
     def replace(self, **values: object) -> Secret:
-        """Return a copy in which the members named by ``values`` are set and all others untouched."""
+        """Return a copy in which the members named by ``values`` are set and all others untouched.
+
+        Args:
+            **values: new values by key. A key that the secret stores under another of AWS's names is set
+                there.
+        """
         stored = {name: value for key, value in values.items() for name in self._stored_names.get(key, [key])}
         return Secret({**self._values, **stored})
 
     def sensitive(self, public: Collection[str] = ()) -> frozenset[str]:
         """Return every string and number in the secret, at any depth, that must not be shown anywhere.
 
-        Short values count only under ``password``: masking them elsewhere would make messages unreadable.
+        Short values count only under ``password``: a mask for others would make messages unreadable.
 
         Args:
             public: keys, beside PUBLIC_KEYS, whose values may be shown.
+
+        Returns:
+            Texts of at least 4 characters, or of at least 6 if they are only digits; ``password`` of any
+            length.
         """
         private = {
             key: value for key, value in self._values.items() if key not in PUBLIC_KEYS and key not in public
@@ -170,7 +184,7 @@ class Secret(Mapping[str, object]):
 
 
 class _Float(float):
-    """A number that remembers how it was written."""
+    """A number that keeps its original spelling."""
 
     def __new__(cls, literal: str) -> _Float:
         number = super().__new__(cls, literal)
@@ -181,7 +195,7 @@ class _Float(float):
 
 
 def _dumped(values: dict[str, object]) -> str:
-    """JSON in which numbers stand as they were written; json itself would write each float differently."""
+    """JSON with the original spelling of numbers; the json module may write a float differently."""
     literals: list[str] = []
     mark = secrets.token_hex(8)
 
@@ -196,13 +210,13 @@ def _dumped(values: dict[str, object]) -> str:
     tree = marked(values)
     text = json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if any("\ud800" <= character <= "\udfff" for character in text):
-        # Lone surrogates can be stored in their escaped form only.
+        # Lone surrogates can be stored only in escaped form.
         text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
     return re.sub(f'"{mark}([0-9]+)"', lambda found: literals[int(found[1])], text)
 
 
 def is_too_deep(value: object) -> bool:
-    """True if a JSON document is nested more than MOST_LEVELS levels deep.
+    """Return True if a JSON document is nested more than MOST_LEVELS levels deep.
 
     Args:
         value: as ``json.loads`` returns it.

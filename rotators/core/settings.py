@@ -1,4 +1,4 @@
-"""The function's environment, read once per call into a typed record."""
+"""The function's environment, parsed once per call into a typed record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TARGET = re.compile(
     r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*))(?::(?P<port>[0-9]{1,5}))?"
 )
 
-# The values of PostgreSQL's setting of the same name; the first is the default.
+# The values of PostgreSQL's setting password_encryption; the first is the default.
 _ENCRYPTIONS = ("scram-sha-256", "md5")
 
 _TRUE = frozenset({"true", "1", "y", "yes"})
@@ -31,7 +31,7 @@ class AllowedTarget(NamedTuple):
     """One entry of ALLOWED_TARGETS.
 
     Attributes:
-        host: a host name, or with a leading dot the end of host names; in lower case.
+        host: a host name, or a leading dot and the end of host names; in lower case.
         port: the only port; None for every port.
     """
 
@@ -39,7 +39,12 @@ class AllowedTarget(NamedTuple):
     port: int | None = None
 
     def admits(self, host: str, port: int) -> bool:
-        """True if the target at ``host`` and ``port`` is one of this entry; case does not matter."""
+        """Return True if this entry allows the target at ``host`` and ``port``.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         name = host.lower()
         named = name.endswith(self.host) if self.host.startswith(".") else name == self.host
         return named and self.port in {None, port}
@@ -50,7 +55,7 @@ class Settings:
     """The settings of the function.
 
     Attributes:
-        rotator: ROTATOR, the entry-point name that outranks the secret's engine; None when unset.
+        rotator: ROTATOR, the name of an entry point, used instead of the secret's engine; None when unset.
         password: the password policy from AWS's variables.
         ssl_root_cert: SSL_ROOT_CERT, a file of trusted certificates; None when unset.
         allowed_targets: ALLOWED_TARGETS; empty when unset, and then every target is allowed.
@@ -70,11 +75,21 @@ class Settings:
     password_encryption: str = _ENCRYPTIONS[0]
 
     def allows(self, host: str, port: int) -> bool:
-        """True if credentials may be sent to ``host`` at ``port``: ALLOWED_TARGETS is unset, or names it."""
+        """Return True if ALLOWED_TARGETS permits credentials to be sent there, or is unset.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         return not self.allowed_targets or self.names(host, port)
 
     def names(self, host: str, port: int) -> bool:
-        """True if ALLOWED_TARGETS is set and names the target at ``host`` and ``port``."""
+        """Return True if ALLOWED_TARGETS is set and names the target at ``host`` and ``port``.
+
+        Args:
+            host: host name or address, in any case.
+            port: from 1 to 65535.
+        """
         return any(target.admits(host, port) for target in self.allowed_targets)
 
     @classmethod
@@ -97,7 +112,7 @@ class Settings:
             allowed_targets=_targets(environment, "ALLOWED_TARGETS"),
             cache_hosts=_targets(environment, "CACHE_HOSTS"),
             directory_hosts=_targets(environment, "DIRECTORY_HOSTS"),
-            # With one, a wrong current value would be the only one that is ever tried.
+            # If it were 1, only the current value would ever be tried, even if it is wrong.
             most_rejected=_number(
                 environment, "MAX_REJECTED_LOGINS", MOST_REJECTED, range(2, 1000), "from 2 to 999"
             ),
@@ -147,12 +162,12 @@ def _encryption(environment: Mapping[str, str]) -> str:
 
 
 def flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """True if a variable is on.
+    """Return True if a variable is on.
 
     Args:
-        environment: the function's.
-        name: of the variable.
-        default: its meaning when it is not set.
+        environment: variables of the function by name.
+        name: name of the variable.
+        default: result if the variable is not set.
 
     Raises:
         ConfigurationError: its value is neither true nor false.

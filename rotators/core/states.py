@@ -1,15 +1,15 @@
-"""Which step may run with which stages: the whole table, and why it is so.
+"""Decides whether a step may run, by the stages of the versions: the table and its reasons.
 
-A version is known to Secrets Manager by its id (the *token* of the rotation that made it) and may have
-*stages*. Three of them mean something to a rotation:
+A version has an id (the *token* of the rotation that stored it) and may have *stages*. A rotation uses three
+of them:
 
 - AWSCURRENT is on exactly one version: the one that applications read.
-- AWSPENDING is on the version that a rotation is filling. The service puts it on before createSecret,
-  while the version has no value yet. We never take it off: the service cleans up after finishSecret, and
-  to remove it would turn a repeatable step into an impossible one.
-- AWSPREVIOUS follows AWSCURRENT by itself.
+- AWSPENDING is on the version of the running rotation. The service sets it before createSecret, while the
+  version has no value yet. A rotation never removes it: the service does so after finishSecret, and without
+  it a step could not be repeated.
+- AWSPREVIOUS is on the version that was AWSCURRENT before. The service moves it with AWSCURRENT.
 
-A step needs two facts before it acts: whether rotation is enabled, and the stages of the token's version.
+The decision depends on two facts: whether rotation is enabled, and the stages of the token's version.
 The first row that matches applies:
 
 ====================  =========================================  ==========================
@@ -22,10 +22,9 @@ yes                   AWSPENDING among them                      acts
 yes                   others only                                VersionNotPending
 ====================  =========================================  ==========================
 
-The answer does not depend on the step: a step that is delivered twice, or late, meets the same table. A
-finish that is repeated finds AWSCURRENT on its token and succeeds; so does any step of a rotation that is
-over. A step that is none of the four never gets here: ``RotationRequest.from_event`` refuses it with
-UnknownStep.
+The decision does not depend on the step, so the table also applies to a step that is delivered twice or late.
+A repeated finishSecret finds AWSCURRENT on its token and succeeds, as does any step of a completed rotation.
+``RotationRequest.from_event`` refuses other steps with UnknownStep.
 
 Source: the checks of the handler in the User Guide, troubleshoot_rotation; API UpdateSecretVersionStage.
 """
@@ -47,11 +46,11 @@ class Stage(StrEnum):
 
 
 Stages = Mapping[str, Collection[str]]
-"""Version id to its stages, as DescribeSecret gives them in VersionIdsToStages."""
+"""Stages by version id, as in VersionIdsToStages of DescribeSecret."""
 
 
 def may_act(stages: Stages, token: str, *, enabled: bool) -> bool:
-    """Decide whether a step of a rotation may act; pure.
+    """Decide whether a step of a rotation may act (a pure function).
 
     Args:
         stages: VersionIdsToStages of DescribeSecret.
@@ -59,7 +58,7 @@ def may_act(stages: Stages, token: str, *, enabled: bool) -> bool:
         enabled: RotationEnabled of DescribeSecret (absent means no).
 
     Returns:
-        True if the step may act; False if the rotation is over, and the step succeeds by doing nothing.
+        True if the step may act; False if the rotation is complete, and the step succeeds without an action.
 
     Raises:
         RotationNotEnabled, VersionNotStaged, VersionNotPending: see the table above.
@@ -77,10 +76,10 @@ def may_act(stages: Stages, token: str, *, enabled: bool) -> bool:
 
 
 def holder(stages: Stages, stage: str) -> str | None:
-    """The id of the version that has ``stage``, or None.
+    """Return the id of the version that has ``stage``, or None.
 
     Args:
-        stages: version id to its stages.
+        stages: stages by version id.
         stage: the stage.
     """
     return next((version for version, its in stages.items() if stage in its), None)

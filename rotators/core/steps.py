@@ -1,14 +1,17 @@
-"""One step of one rotation: the gate, then what the step does. Nothing else may call the store's writes.
+"""Runs one step of one rotation: first the check of the stages, then the step.
 
-The order of writes is what survives a crash (docs/architecture.md, "Why no crash loses a credential"):
+Only this module calls the methods of the store that write.
+
+The order of writes makes every crash harmless (docs/architecture.md, "Why no crash loses a credential"):
 
 - createSecret stores the new value before the target gets it, and never replaces one that is
   stored: after a crash the target may already have it.
-- setSecret works from stored values only, so it can be repeated with the same token, and a rotation with
-  a *new* token finds the older value among the versions.
-  The stages are read again right before a change of the target, unless they were read a moment ago.
-- finishSecret moves one stage in one call. Before it there is nothing to undo, after it nothing to do. It
-  promotes a value only after testSecret has passed: a container that did not see that tests it again.
+- setSecret uses stored values only, so it can be repeated with the same token, and a rotation with a *new*
+  token finds the older value among the versions. The stages are read again directly before a change of the
+  target, unless they were read a few seconds ago.
+- finishSecret moves one stage in one call. If it is interrupted before the call, nothing has to be undone;
+  after the call, nothing remains to be done. It promotes a value only after testSecret has passed: a
+  container that did not run testSecret tests the value again.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ class Outcome(StrEnum):
 
 @dataclass
 class Report:
-    """The names and counts of a step for the log, also of a step that failed. It shows no value of a secret.
+    """Names and counts of a step for the log, also if the step failed. It contains no value of a secret.
 
     Attributes:
         rotator: the rotator's name; empty if none was chosen.
@@ -63,7 +66,7 @@ class Report:
 
 
 class _Work(NamedTuple):
-    """The data of a step: the request that passed the gate, and the secret's versions."""
+    """The data of a step: the request that passed the check, and the secret's versions."""
 
     request: RotationRequest
     versions: Versions
@@ -76,7 +79,7 @@ class _Work(NamedTuple):
         return self.versions.state.arn
 
     def rotator(self, secret: Secret) -> Rotator:
-        """The rotator for a value; the report gets its name and the strategy's."""
+        """Return the rotator for a value, and put its name and the strategy's into the report."""
         name = type(self.given).__name__ if self.given else rotator_name(secret, self.settings)
         rotator = self.given or load(name)
         strategy = rotator.strategy_of(secret) if isinstance(rotator, HasStrategies) else ""
@@ -113,14 +116,14 @@ def run_step(
         request: the checked event.
         store: the gateway to Secrets Manager.
         settings: the function's environment.
-        report: is filled in, also if the step fails.
+        report: filled in by this function, also if the step fails.
         rotator: used for every secret; by default the one that ROTATOR or the secret names.
 
     Returns:
         The result; every member of Outcome is a success for Secrets Manager.
 
     Raises:
-        RotationStateError: the stages forbid the step; nothing was done.
+        RotationStateError: the stages do not permit the step; nothing was done.
         RotatorFailure, StoreError, RegistryError, InvalidInput: the step failed. Secrets Manager repeats
             the rotation; every step may be repeated. No error shows a value of the secret.
     """
@@ -143,7 +146,8 @@ def _create(work: _Work) -> Outcome:
     try:
         versions.store.put_pending(work.arn, token, proposed, work.request.rotation_token)
     except VersionConflict:
-        # The same step was delivered twice, and the other one was faster: its value is the one to keep.
+        # The same step was delivered twice, and the other delivery stored its value first: that value is
+        # kept.
         if versions.pending() is None:
             raise
         return Outcome.ALREADY_STORED
@@ -177,7 +181,7 @@ def _finish(work: _Work) -> Outcome:
     versions, token = work.versions, work.request.token
     tested = progress.passed(work.arn, token)
     if tested is None:
-        # Either another container saw testSecret pass, or no container did: events can be sent out of order.
+        # testSecret passed in another container, or did not run: events can be sent out of order.
         pending = versions.required_pending()
         current = versions.current()
         work.rotator(current).verify(work.rotation(current, pending))
@@ -187,7 +191,8 @@ def _finish(work: _Work) -> Outcome:
     try:
         versions.store.promote(work.arn, token, replaced)
     except RequestRefused:
-        # Also said when the stage moved already: by a second delivery, or a call whose answer was lost.
+        # Also raised if the stage has moved already: by a second delivery, or by a call whose answer was
+        # lost.
         if Versions.of(versions.store, work.arn, token).may_act():
             raise
         return Outcome.ALREADY_CURRENT

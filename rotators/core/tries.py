@@ -1,4 +1,4 @@
-"""The stored values that setSecret may try, in order and bounded.
+"""The stored values that setSecret may try: their order and their number.
 
 Every rotator can use it::
 
@@ -16,19 +16,20 @@ Every rotator can use it::
 Return:
     raise tries.failure("Unable to log in")
 
-The first value is the current one, and on the normal path it works. Where it is rejected, an earlier rotation
-stopped half-way or the credential was changed by hand. Then the order is by what most likely happened:
+The first value is the current one, which normally works. If it is rejected, an earlier rotation was
+interrupted or the credential was changed by hand. The other values follow in the order of probability:
 
-1. the pending value: an earlier attempt of this rotation was here (later in the order if this process has
-   just stored it);
-2. lost versions, the newest first: an older rotation died between the target's change and the promotion;
+1. the pending value: an earlier attempt of this rotation set it (later in the order if this process has just
+stored it);
+2. lost versions, the newest first: an older rotation stopped between the change of the target and the
+promotion;
 3. the previous value and the replaced versions: the target was restored from a snapshot.
 
-Targets lock accounts after so many rejected logins in a row, so setSecret stops after ``MAX_REJECTED_LOGINS``
-in a rotation. Secrets Manager repeats a failed step with the same token, so what this process saw rejected
-minutes ago counts (``progress.Rejected``). Of those values only the current and the pending one are tried
-again, because an operator or another delivery may have set them since. The last login goes to one of the
-remaining values by chance, so that repeated rotations reach every value.
+Targets lock accounts after some rejected logins in a row, so setSecret stops after ``MAX_REJECTED_LOGINS`` in
+a rotation. Secrets Manager repeats a failed step with the same token, so earlier rejections in this process
+count too (``progress.Rejected``). Of those values only the current and the pending one are tried again,
+because an operator or another delivery may have set them since. The last login uses one of the remaining
+values at random, so that repeated rotations reach every value.
 """
 
 from __future__ import annotations
@@ -63,17 +64,17 @@ class StoredValue(NamedTuple):
 
 
 class Tries:
-    """The stored values, one after the other. Asking for the next one says that the last was rejected.
+    """Iterates over the stored values. A request for the next value means that the last one was rejected.
 
     Args:
-        rotation: whose values; its ``rejections`` get the names of those that were rejected, and its
-            ``rejected`` their credentials.
-        current_first: True if the current value comes first even where one login is left, because no login
-            with it was rejected so far.
+        rotation: rotation with the values. The names of rejected values are added to its ``rejections``, and
+            their credentials to its ``rejected``.
+        current_first: True if the current value comes first even if only one login is left, because no login
+            with it has been rejected so far.
 
     Attributes:
-        rejected: the values that the target has rejected in this rotation, also those that were not tried
-            again for that reason.
+        rejected: the values that the target has rejected in this rotation, including those that were not
+            tried again for that reason.
     """
 
     def __init__(self, rotation: Rotation, *, current_first: bool = False) -> None:
@@ -89,7 +90,7 @@ class Tries:
         self._remarks: list[str] = []
 
     def __iter__(self) -> Iterator[StoredValue]:
-        """The values, the likeliest first; lazily, because reading one costs a call."""
+        """Yield the values, the most probable first. Each is read, with one call, when it is reached."""
         waiting = self._stored()
         if self._current_first:
             yield next(waiting)
@@ -105,14 +106,14 @@ class Tries:
             self._note_rejected()
 
     def may_send(self, stored: StoredValue, credential: Credential | None, *, same_target: bool) -> bool:
-        """Decide whether a value may be tried; ask this for every value before a login.
+        """Decide whether a value may be tried. Call it for every value before a login.
 
         Args:
             stored: the value.
-            credential: a string, bytes or a tuple of them; None if the value has none, or
-                another user's. Equal credentials are sent once.
-            same_target: True if the value was stored for the target that is to be asked. A credential must be
-                sent nowhere else: anyone who may write the secret could have changed the address in it.
+            credential: a string, bytes or a tuple of them; None if the value has no credential, or that of
+                another user. Equal credentials are sent once.
+            same_target: True if the value was stored for the target of the login. A credential must not be
+                sent to another target: anyone who may write the secret could have changed the address in it.
 
         Returns:
             True if the caller has to log in with the credential now; False if it has to skip the value.
@@ -139,14 +140,14 @@ class Tries:
 
     @property
     def rejections(self) -> int:
-        """Number of logins of this rotation that the target has rejected, with the last one.
+        """Number of logins of this rotation that the target has rejected, including the last one.
 
-        To be asked before the first login of a step, or after a rejection.
+        Valid before the first login of a step, and after a rejection.
         """
         return self._rotation.rejected.count() + (self._sent is not None)
 
     def limit(self, allowed: int | None) -> None:
-        """Keep below the target's own limit. Call it after a rejection, and at the start if ``repeated``.
+        """Observe the target's own limit. Call it after a rejection, and at the start if ``repeated``.
 
         Args:
             allowed: number of logins in a row that the target may reject; None if there is no limit or it is
@@ -156,17 +157,18 @@ class Tries:
             self._limit = min(self._limit, allowed)
 
     def accepted(self) -> None:
-        """Note that the target accepted a value: it counts from zero again, also if the step fails later."""
+        """Reset the count of rejections: the target accepted a value, even if the step fails later."""
         self._rotation.rejected.clear()
 
     def failure(self, what: str) -> CredentialsRejected:
-        """The error to raise when every value was rejected.
+        """Return the error to raise when every value was rejected.
 
         Args:
-            what: could not be done, as the beginning of a sentence.
+            what: beginning of the message, such as ``Unable to log in``.
 
         Returns:
-            An error that says what was tried, what was not and why, and what to do.
+            An error whose message lists the values that were tried, those that were not and why, and the next
+            action.
         """
         lists = (
             ("rejected with", self._rotation.rejections),
@@ -211,7 +213,7 @@ class Tries:
             self._sent = None
 
     def _stored(self) -> Iterator[StoredValue]:
-        """All stored values. One that cannot be read must not hide those behind it."""
+        """Yield all stored values. One that cannot be read must not prevent the use of those after it."""
         rotation = self._rotation
         yield StoredValue("current", rotation.current)
         if not rotation.untouched:

@@ -1,20 +1,20 @@
-"""Outside text (stages, secret names, server messages), made safe to print on a terminal or in a mail."""
+"""Makes untrusted text (stages, secret names, server messages) safe to print on a terminal or in a mail."""
 
 from __future__ import annotations
 
 import json
 import re
 
-# Characters that print as nothing although Unicode counts them as letters or marks: the grapheme joiner,
+# Characters that are invisible although Unicode counts them as letters or marks: the grapheme joiner,
 # Hangul and Khmer fillers, variation selectors (Unicode: Default_Ignorable_Code_Point).
-# Not compiled here, because functions import this module and need the pattern for no text in ASCII.
+# Not compiled here, because functions import this module and do not need the pattern for ASCII text.
 _INVISIBLE = (
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
 
 
 def is_visible(character: str) -> bool:
-    """True if a character prints as itself.
+    """Return True if a character prints as itself.
 
     Args:
         character: one character.
@@ -45,9 +45,9 @@ def json_escape(character: str) -> str:
 def visible(text: str) -> str:
     r"""One line of text in which every character can be seen.
 
-    A terminal obeys control characters: ESC can move the cursor, rewrite the screen or set the window's
+    A terminal executes control characters: ESC can move the cursor, rewrite the screen or set the window's
     title; a bidirectional override changes the order in which text is read; a newline starts a line that
-    looks like ours.
+    looks like a message of this program.
 
     Args:
         text: any text.

@@ -29,7 +29,7 @@ def write_records(
     """Write the records of an invocation that has ended.
 
     Args:
-        observation: of the invocation.
+        observation: observation of the invocation.
         started: time of its begin, in seconds since 1970.
         milliseconds: its duration.
         error: what it failed with, or None.

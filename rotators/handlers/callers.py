@@ -1,4 +1,4 @@
-"""Which secrets each caller of the retrieve function may have, if ``RETRIEVE_CALLERS`` says so.
+"""The rules of ``RETRIEVE_CALLERS``: the secrets that each caller of the retrieve function may read.
 
 Lambda does not tell a function who invoked it. Only a request through the function's URL with the
 authentication AWS_IAM names its caller: Lambda checks the signature and writes
@@ -110,7 +110,7 @@ class UrlRequest(_Part):
             event: event that Lambda passed to the handler.
 
         Raises:
-            CallerRefused: the event is no request through a function URL that names its caller.
+            CallerRefused: the event is not a request through a function URL that names its caller.
         """
         try:
             return cls.model_validate(event)
@@ -123,7 +123,7 @@ class UrlRequest(_Part):
         """Return the role whose session sent the request.
 
         Raises:
-            CallerRefused: the caller is no session of a role, or the members contradict each other.
+            CallerRefused: the caller is not a session of a role, or the members contradict each other.
         """
         iam = self.request_context.authorizer.iam
         found = _SESSION.fullmatch(iam.user_arn)
@@ -134,8 +134,11 @@ class UrlRequest(_Part):
     def content(self) -> Any:
         """Return the JSON of the body.
 
+        Returns:
+            Any JSON value. The caller has to check its type.
+
         Raises:
-            InvalidEvent: it is no JSON.
+            InvalidEvent: it is not JSON.
         """
         try:
             text = base64.b64decode(self.body, validate=True) if self.is_base64_encoded else self.body
@@ -220,11 +223,11 @@ def _refused() -> CallerRefused:
 
 
 def require_same(arns: Mapping[str, str], secrets: Iterable[Mapping[str, Any]]) -> None:
-    """Require that secrets of an answer are those that a tag permits.
+    """Require that a tag permits the secrets of an answer.
 
     Args:
         arns: by name, as `Callers.require` gives them.
-        secrets: of the answer, with ``Name`` and ``ARN``.
+        secrets: secrets of the answer, with ``Name`` and ``ARN``.
 
     Raises:
         CallerRefused: one is another secret of the same name.
@@ -243,6 +246,9 @@ def response(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         status: HTTP status.
         content: becomes the JSON body.
+
+    Returns:
+        ``statusCode``, ``headers`` and ``body``, as Lambda expects them.
     """
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     return {"statusCode": int(status), "headers": headers, "body": json.dumps(content, ensure_ascii=False)}
@@ -253,6 +259,9 @@ def refusal(error: RotatorsError) -> dict[str, Any]:
 
     Args:
         error: error of the request.
+
+    Returns:
+        See `response`. The body has ``Code`` and ``Message``.
     """
     return response(_status(error), told(error))
 
@@ -262,6 +271,9 @@ def told(error: RotatorsError) -> dict[str, str]:
 
     Args:
         error: error of a request, or of one secret of many.
+
+    Returns:
+        ``Code``, such as ``AccessDenied``, and ``Message``, with the cause and the next action.
     """
     return {"Code": error.full_code, "Message": f"{error.cause}. Next: {error.remedy}"}
 

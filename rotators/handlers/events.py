@@ -103,13 +103,13 @@ class Request(BaseModel):
 def _broken_rule(cls: type[Request], detail: Any) -> str:
     names, path = _names(cls), detail["loc"]
     known = [*takewhile(lambda step: isinstance(step, int) or step in names, path)]
-    if detail["type"] == "invalid_key":  # a key that is no text, which JSON does not have
+    if detail["type"] == "invalid_key":  # a key that is not a text, which JSON does not have
         known.pop()
     place = ".".join(map(str, known)) or f"the {cls.__name__.removesuffix('Request').lower()} event"
     if len(known) == len(path):
         return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
-    # A key that is no field may be a misplaced value of a secret. It is shown only if it is another spelling
-    # of a field.
+    # A key that is not a field may be a misplaced value of a secret. It is shown only if it is another
+    # spelling of a field.
     key = str(path[len(known)])[:_LONGEST_FIELD]
     near = get_close_matches(key, names, n=1, cutoff=0.75)
     alike = [name for name in names if name.lower() == key.lower().replace("_", "").replace("-", "")]
@@ -219,7 +219,11 @@ class RotationRules(Request):
     rotate_immediately: bool = True
 
     def rules(self) -> dict[str, Any]:
-        """Return the ``RotationRules`` of the API."""
+        """Return the ``RotationRules`` of the API.
+
+        Returns:
+            Members by the API's names; those that were not given are left out.
+        """
         return self.model_dump(
             by_alias=True, exclude_none=True, exclude={"function_arn", "rotate_immediately"}
         )
@@ -251,7 +255,11 @@ class StoreRequest(Request):
         return self
 
     def content(self) -> dict[str, Any]:
-        """Return the value for the API: ``SecretString`` or ``SecretBinary``. Clear text."""
+        """Return the value for the API: ``SecretString`` or ``SecretBinary``. Clear text.
+
+        Returns:
+            One member: ``SecretString`` with text, or ``SecretBinary`` with bytes.
+        """
         if self.secret_binary is not None:
             return {"SecretBinary": base64.b64decode(self.secret_binary)}
         return {"SecretString": self.secret_string if self.value is None else as_json(self.value)}
@@ -265,7 +273,11 @@ class StoreRequest(Request):
             return None
 
     def sensitive(self) -> frozenset[str]:
-        """Return every string that must not be shown: the given value and, if it is JSON, its strings."""
+        """Return every string that must not be shown: the given value and, if it is JSON, its strings.
+
+        Returns:
+            Texts to mask. Keys of the JSON object are not among them.
+        """
         given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
         secret = self.secret()
         return given | secret.sensitive() if secret is not None else given

@@ -35,13 +35,14 @@ class FailureEvent:
     """One event of FAILURES.
 
     Attributes:
-        id: of the event; deliveries of the same event have the same. Empty if it has none that is valid.
+        id: id of the event; deliveries of the same event have the same id. Empty if the event has no valid
+            id.
         name: one of FAILURES.
         secret: ARN (or name) of the secret; empty if the event names none that is valid.
         time: end of the rotation, in UTC.
         account, region: account and Region of the secret; empty if the event does not say.
         error: the service's message, outside text; may be empty.
-        function_arn: of the rotation function, if the message names it, else None.
+        function_arn: ARN of the rotation function, if the message names it, else None.
         step: the step that failed, if the message names it, else empty.
     """
 
@@ -72,7 +73,7 @@ class FailureEvent:
             The event in one form; members that are missing or malformed are empty.
 
         Raises:
-            InvalidEvent: it is no event about a rotation that did not succeed.
+            InvalidEvent: it is not an event about a rotation that did not succeed.
         """
         outer = _typed(dict, event)
         detail = _typed(dict, outer.get("detail"))

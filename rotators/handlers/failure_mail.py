@@ -43,11 +43,11 @@ class Situation:
     Attributes:
         event: Secrets Manager's event.
         name: name of the secret, or the event's name for it.
-        function_arn: of the secret's rotation function; None if unknown or none.
+        function_arn: ARN of the secret's rotation function; None if unknown or none.
         own: True if that function is this stack's.
         schedule: in words, with the window, or None.
         next_rotation: its time, or None.
-        token: of the rotation; None if unknown.
+        token: token of the rotation; None if unknown.
         step: the failed step that the rotation function logged, or None.
         unknown: sentences about facts that could not be determined, with the reasons.
     """

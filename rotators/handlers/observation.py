@@ -26,7 +26,7 @@ class Observation:
     def add(self, **keys: str | int) -> None:
         """Add log keys (``secret_id``, ``token``, ``step``, ``strategy``, ``outcome`` …).
 
-        ``rotator`` and ``step`` become dimensions of the metrics too. Never give a value of a secret.
+        ``rotator`` and ``step`` become dimensions of the metrics too. Never pass a value of a secret.
 
         Args:
             keys: names that are no attributes of a ``logging.LogRecord`` (so not ``name``, ``args``).

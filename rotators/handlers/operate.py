@@ -44,7 +44,7 @@ class OperateRequest(Request):
 
 
 def handler(event: object, context: object = None) -> Document:
-    """Do what an operator asks for, and log that it was asked for.
+    """Perform the action of an operator's request, and log the request.
 
     Args:
         event: ``Action`` (``doctor``, ``repair``, ``check``), ``SecretId``, and ``Idle``, ``DryRun`` or

@@ -47,7 +47,7 @@ class SucceededEvent:
 
     Attributes:
         secret: ARN (or name) of the secret.
-        time: of the event.
+        time: time of the event.
     """
 
     secret: str

@@ -42,9 +42,9 @@ _MOST_ENTRIES = 128
 def handler(event: object, context: object = None) -> dict[str, Any]:
     """Read one secret, or many, from memory or from Secrets Manager.
 
-    Values are remembered for ``RETRIEVE_CACHE_SECONDS`` (default 300, 0 remembers nothing), 128 at most, and
-    not a moment longer: errors are not remembered, and nothing old is given when Secrets Manager is down.
-    ``Refresh`` asks Secrets Manager in any case. One secret needs secretsmanager:GetSecretValue; many need
+    At most 128 values are kept in memory, for ``RETRIEVE_CACHE_SECONDS`` (default 300; with 0, none). Errors
+    are not kept, and no older value is returned while Secrets Manager is unavailable. ``Refresh`` always
+    reads from Secrets Manager. One secret needs secretsmanager:GetSecretValue; many need
     secretsmanager:BatchGetSecretValue too.
 
     With ``RETRIEVE_CALLERS``, the event must be a request through the function's URL; its body is the event
@@ -63,9 +63,9 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
     Raises:
         InvalidEvent: a field breaks a rule; nothing was called.
-        ConfigurationError: ``RETRIEVE_CACHE_SECONDS`` is no number of seconds, or ``RETRIEVE_CALLERS`` cannot
-            be read.
-        SecretFormatError: a field is missing, or the secret is no JSON object (``SecretId`` only).
+        ConfigurationError: ``RETRIEVE_CACHE_SECONDS`` is not a number of seconds, or ``RETRIEVE_CALLERS``
+            cannot be read.
+        SecretFormatError: a field is missing, or the secret is not a JSON object (``SecretId`` only).
         StoreError: Secrets Manager refused (for ``SecretIds``: the whole batch).
     """
     if not os.environ.get(callers.VARIABLE):
@@ -84,7 +84,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
 
 def _permitted(event: object, observation: Observation) -> tuple[RetrieveRequest, dict[str, str]]:
-    """The request of a caller who may have all secrets that it names, and the ARNs that a tag permits."""
+    """Return the request of a caller who may read all secrets in it, and the ARNs that a tag permits."""
     rules = callers.Callers.from_environment()
     given = callers.UrlRequest.from_event(event)
     role = given.role()
@@ -132,7 +132,7 @@ def _retrieved(request: RetrieveRequest, observation: Observation) -> dict[str, 
 
 
 def _read(answer: Mapping[str, Any]) -> Facts:
-    """The facts of a secret that is answered. A read from memory is in no other log."""
+    """Return the facts of a secret that is answered. A read from memory is in no other log."""
     result = "cached" if answer["Cached"] else "read"
     return {"secret": answer["ARN"], "versions": [answer["VersionId"]], "result": result}
 

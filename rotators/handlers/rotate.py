@@ -14,7 +14,7 @@ _LONGEST = 64  # most characters that a secret may add to the log
 
 
 def handler(event: object, context: object = None) -> None:
-    """Run the step that an event asks for, and log and count it.
+    """Run the step of an event, and log and count it.
 
     Args:
         event: Secrets Manager's event.

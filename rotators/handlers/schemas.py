@@ -71,7 +71,7 @@ def _audit_record() -> dict[str, Any]:
 
 
 def _written(schema: dict[str, Any], of: type) -> dict[str, Any]:
-    """Describe what is written of a record: members without content are left out, and texts have a limit."""
+    """Describe the written form of a record: members without content are left out, and texts have a limit."""
     docstring = inspect.getdoc(of) or ""
     told = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", docstring, re.MULTILINE))
     properties = {}
@@ -92,7 +92,7 @@ def _object(required: dict[str, Any], optional: dict[str, Any]) -> dict[str, Any
 
 def _schema(function: str, about: type, rest: dict[str, Any]) -> dict[str, Any]:
     told = {"title": f"Event of the {function} function", "description": _summary(about.__doc__)}
-    return told | rest | told  # first, and in place of what pydantic says
+    return told | rest | told  # first, and instead of pydantic's text
 
 
 def _model(model: type[BaseModel]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _rotate() -> dict[str, Any]:
 
 
 def _notify() -> dict[str, Any]:
-    # The function reads what it finds of the other members.
+    # The function reads the other members if they exist.
     detail = _object({"eventName": {"enum": [*FAILURES]}}, {})
     return _schema("notify", FailureEvent, _object({"detail": detail}, {}))
 

@@ -1,4 +1,4 @@
-"""Creating or updating a secret so that the same call, repeated, changes nothing more.
+"""Creates or updates a secret. A repetition of the same call changes nothing.
 
 The secret is described first and only what differs is called for, so a call that stopped between two steps
 is completed by repeating it. Whatever can be checked is checked before the first write. The value is written
@@ -49,10 +49,10 @@ _NOT_COMPARED = (
 
 
 def handler(event: object, context: object = None) -> dict[str, Any]:
-    """Create the secret or give it a new value; set key, description, tags and rotation as asked.
+    """Create the secret or store a new value; set key, description, tags and rotation as requested.
 
     Idempotent by ``ClientRequestToken``: the same token with the same value makes no second version.
-    Without a token each call makes a version. Only what the event names is changed: tags are added or
+    Without a token each call creates a version. Only the members of the event are changed: tags are added or
     overwritten, never removed; key, description and rotation that are left out stay. Rotation is configured
     again (and, unless ``RotateImmediately`` is false, started) only when it is off or differs. A new secret
     whose event names no key gets that of the environment's ``STORE_KMS_KEY_ID``, if it is set.
@@ -100,7 +100,7 @@ def handler(event: object, context: object = None) -> dict[str, Any]:
 
 
 def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
-    """Check and store the value; gives the function's answer, and fills in the facts of the audit record."""
+    """Check and store the value, return the function's answer, and fill in the facts of the audit record."""
     storing = _Storing(request, token, facts)
     try:
         with masking(request.sensitive(), UnexpectedError):
@@ -122,7 +122,7 @@ def _unserved_engine(request: StoreRequest) -> list[str]:
     try:
         rotator = load(engine)
     except (RotatorNotFound, BrokenRotator):
-        # Other tools have other engines, and an artifact may lack the driver of one of ours.
+        # Other tools have other engines, and an artifact may lack the driver of an engine of this project.
         return ["No installed rotator supports the engine of the value, so the value was not checked."]
     if isinstance(rotator, ChecksValues):
         settings = Settings.from_environment(os.environ)
@@ -139,7 +139,7 @@ def _unserved_engine(request: StoreRequest) -> list[str]:
 
 
 class _Storing:
-    """One run: the request, its token, the changes made so far, and what the caller should know."""
+    """One run: the request, its token, the changes made so far, and the remarks for the caller."""
 
     def __init__(self, request: StoreRequest, token: str, facts: Facts) -> None:
         self._request = request
@@ -193,11 +193,11 @@ class _Storing:
             ) from None
 
     def _rotates_already(self, found: Mapping[str, Any]) -> bool:
-        """True if rotation is on with the wanted function and rules."""
+        """Return True if rotation is on with the wanted function and rules."""
         rotation = self._request.rotation
         if rotation is None or not found.get("RotationEnabled"):
             return False
-        # The service may add rules (days calculated from a cron), so only ours are compared.
+        # The service may add rules (days calculated from a cron), so only the requested ones are compared.
         known = found.get("RotationRules", {})
         same = found.get("RotationLambdaARN") == rotation.function_arn
         return same and all(known.get(name) == value for name, value in rotation.rules().items())
@@ -268,7 +268,7 @@ class _Storing:
         return self._answer(put, wanted)
 
     def _not_compared(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a repeated token: sealed again, the same value differs from the stored one."""
+        """Return the answer to a repeated token: sealed again, the same value differs from the stored one."""
         self.warnings.append(_NOT_COMPARED)
         return self._answer(found, found.get("VersionIdsToStages", {}).get(self._token, []))
 
@@ -277,11 +277,11 @@ class _Storing:
         return {"ARN": secret["ARN"], "Name": secret["Name"], **version}
 
     def _content(self, name: str) -> dict[str, Any]:
-        """The value for the API, sealed if SEALING_KEYS is set."""
+        """Return the value for the API, sealed if SEALING_KEYS is set."""
         return {kind: sealing.stored(name, value) for kind, value in self._request.content().items()}
 
     def _is_repeated(self, stages: Mapping[str, list[str]]) -> bool:
-        """True if an earlier call has stored the version of the token."""
+        """Return True if an earlier call has stored the version of the token."""
         return self._token in stages and self._token not in _pending(stages)
 
     def _refuse_during_rotation(self, stages: Mapping[str, list[str]]) -> None:
@@ -339,7 +339,7 @@ class _Storing:
 
 
 def _pending(stages: Mapping[str, list[str]]) -> list[str]:
-    """The versions of rotations that are under way or got stuck."""
+    """Return the versions of rotations that are under way or got stuck."""
     return [version for version, held in stages.items() if _PENDING in held and _CURRENT not in held]
 
 

@@ -1,9 +1,9 @@
 """The reports of the functions: a JSON log line, an EMF record and audit records (audit.py) per invocation.
 
 Logger and Metrics of Powertools only; its Tracer would cost 600 ms of every cold start and can capture
-responses. Nothing here sees an event or an answer: what is logged is given by name, and a value of a secret
-or a RotationToken must not be given. Errors arrive with values already masked (core/redaction.py); of an
-error that is not coded only the type and the frames are reported.
+responses. This module does not get events or answers: the code passes log keys by name, and a value of a
+secret or a RotationToken must not be given. Errors arrive with values already masked (core/redaction.py); of
+an error that is not coded only the type and the frames are reported.
 
 Powertools reads its variables when a line is written, and an invalid value is an error then, when a rotation
 may already be promoted. So each variable is checked before a function acts, and a logger is made and used on
@@ -96,7 +96,7 @@ def observed(function: str, context: object = None, **keys: str) -> Iterator[Obs
     try:
         reporting = Reporting.from_environment()
         yield observation
-    except Exception as error:  # noqa: BLE001 - nothing is swallowed: it is raised below
+    except Exception as error:  # noqa: BLE001 - every error is raised below
         failure = _coded(error)
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     with suppress(Exception):
@@ -173,7 +173,7 @@ class Reporting(NamedTuple):
 
     Attributes:
         service: the service's name in log lines and metrics.
-        namespace: of the metrics.
+        namespace: namespace of the metrics.
         level: the lowest level that is logged.
         sample_rate: the share of invocations that are logged at DEBUG.
     """

@@ -1,10 +1,9 @@
 """Calls of AWS's API as IAM sees them, and the calls that AWS makes in the caller's name because of one.
 
-Secrets Manager uses KMS as the caller, only for secrets with a key of the account's own
-(UG:security-encryption); rotating asks for the right to invoke the function (API:RotateSecret). Which call
-uses which key operation is what UG:security-encryption and
-UG:rotating-secrets-required-permissions-function list; where they leave open when KMS's DescribeKey is made,
-it is assumed for every write.
+Secrets Manager calls KMS as the caller, but only for secrets with a customer managed key
+(UG:security-encryption). A rotation requires the permission to invoke the function (API:RotateSecret).
+UG:security-encryption and UG:rotating-secrets-required-permissions-function list the operations on the key
+for each call. They do not say when DescribeKey of KMS is called, so it is assumed for every write.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from typing import TypeVar
 Context = Mapping[str, str | tuple[str, ...]]
 """Condition keys and their values; several values of one key as a tuple."""
 
-# API:ReplicateSecretToRegions asks for kms:Decrypt to the key of the secret.
+# API:ReplicateSecretToRegions requires kms:Decrypt on the key of the secret.
 READS = ("GetSecretValue", "ReplicateSecretToRegions")
 """Operations with which Secrets Manager decrypts as the caller."""
 
 _WRITES = ("CreateSecret", "PutSecretValue", "UpdateSecret")
 _KEY_ACTIONS = {
     **dict.fromkeys(READS, ("kms:Decrypt",)),
-    # Decrypt too: a repeated value is compared with the stored one.
+    # Decrypt too, because a repeated value is compared with the stored one.
     **dict.fromkeys(_WRITES, ("kms:GenerateDataKey", "kms:Decrypt")),
 }
 _MANAGER = "secretsmanager"
 
 
 class Missing(Enum):
-    """Why a condition key has no value."""
+    """The reason why a condition key has no value."""
 
     ABSENT = "the request does not have it"
     UNDECIDED = "only a real request shows it"
@@ -57,7 +56,14 @@ class Keys:
         self._others = others
 
     def find(self, name: str) -> tuple[str, ...] | None:
-        """Return the values of the key ``name``, given in lower case; None if it has none."""
+        """Return the values of the key ``name``, given in lower case; None if it has none.
+
+        Args:
+            name: name of the key in lower case.
+
+        Returns:
+            All values; a key with one value has a tuple of one.
+        """
         found = self._values.get(name)
         return found if found is not None or self._others is None else self._others.find(name)
 
@@ -74,7 +80,7 @@ class Keys:
 
 @dataclass(
     slots=True
-)  # not frozen, because it takes four times as long to make, and a matrix needs a million
+)  # not frozen: a frozen object takes four times as long to create, and a matrix needs a million
 class ApiCall:
     """One call of AWS's API, as IAM sees it.
 
@@ -122,8 +128,8 @@ class KeyResource:
     """The properties of a KMS key that IAM compares.
 
     Attributes:
-        arn: of the key.
-        tags: of the key.
+        arn: ARN of the key.
+        tags: tags of the key.
     """
 
     arn: str
@@ -135,10 +141,10 @@ class SecretResource:
     """The properties of a secret that IAM compares.
 
     Attributes:
-        arn: of the secret.
+        arn: ARN of the secret.
         key: its key; None for the key that Secrets Manager owns.
         function: its rotation function, if it has one.
-        tags: of the secret.
+        tags: tags of the secret.
         stages: the id of the version that has each stage.
     """
 
@@ -168,19 +174,19 @@ class Parameters:
 
 Call = TypeVar("Call")
 Make = Callable[[str, str, Context], Call]
-"""Makes a call of an action, the ARN of a resource, and a context; it adds facts about the caller."""
+"""Creates a call from an action, the ARN of a resource, and a context; it adds facts about the caller."""
 
 
 def calls_about(
     make: Make[Call], operation: str, secret: SecretResource, parameters: Parameters
 ) -> Iterator[Call]:
-    """List the calls that IAM decides about for an operation on a secret.
+    """Yield the calls that IAM evaluates for an operation on a secret.
 
     Args:
         make: makes a call in the caller's name.
-        operation: of Secrets Manager, such as ``GetSecretValue``.
+        operation: operation of Secrets Manager, such as ``GetSecretValue``.
         secret: the secret.
-        parameters: of the request.
+        parameters: parameters of the request.
 
     Yields:
         The calls, the operation's own first.
@@ -205,7 +211,7 @@ def key_use(
 
     Args:
         make: makes a call in the caller's name.
-        action: of KMS, such as ``kms:Encrypt``.
+        action: action of KMS, such as ``kms:Encrypt``.
         secret: the secret.
         key: the key.
         version: VersionId in the encryption context; None if it is not known.
@@ -237,10 +243,18 @@ def _via(secret: SecretResource, key: KeyResource) -> Context:
 
 
 def account_of(arn: str) -> str:
-    """Return the account in the ARN ``arn``."""
+    """Return the account in the ARN ``arn``.
+
+    Args:
+        arn: ARN with all six parts.
+    """
     return arn.split(":")[4]
 
 
 def region_of(arn: str) -> str:
-    """Return the Region in the ARN ``arn``."""
+    """Return the Region in the ARN ``arn``.
+
+    Args:
+        arn: ARN with all six parts.
+    """
     return arn.split(":")[3]

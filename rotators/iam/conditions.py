@@ -3,9 +3,9 @@
 Sources: IAM User Guide, reference_policies_elements_condition_operators,
 reference_policies_condition-single-vs-multi-valued-context-keys and reference_policies_variables. Without the
 key, an operator that negates holds, and any other does not; ``…IfExists`` and ``ForAllValues`` hold then,
-``ForAnyValue`` does not. An empty value is none for ``Null`` and the two set operators.
+``ForAnyValue`` does not. For ``Null`` and the two set operators, an empty value counts as absent.
 
-Where the guide does not say what holds, the condition is undecided: an unknown operator, a value that the
+If the guide does not describe a case, the condition is undecided: an unknown operator, a value that the
 operator cannot have, a variable that it does not support, a negated one without a value, several values
 without a set operator, and ``ForAnyValue`` with ``…IfExists`` without the key.
 """
@@ -25,13 +25,13 @@ from rotators.iam.errors import PolicyUnsupported
 from rotators.iam.patterns import arn_matcher, is_resolvable, matcher, plain, resolved
 
 Open = tuple[str, ...]
-"""Conditions that only a real request decides, in words; empty if there are none."""
+"""Conditions that only a real request can decide, in words; empty if there are none."""
 
 Matcher = Callable[[str], bool]
-"""Tells whether a value of the request fits."""
+"""Returns True if a value of the request matches."""
 
 _Read = Callable[[str], Matcher]
-"""Reads a value of the policy. Raises ValueError if the operator cannot have it."""
+"""Parses a value of the policy. Raises ValueError if the operator does not permit it."""
 
 _IF_EXISTS = "IfExists"
 _ANY, _ALL = "ForAnyValue:", "ForAllValues:"
@@ -60,7 +60,7 @@ class Comparison:
         self._problem = self._read(name, values)
 
     def _read(self, name: str, values: list[str]) -> str | None:
-        """Read the values; gives what is not known."""
+        """Parse the values; return the undecided parts."""
         if name == _NULL:
             self._null = [each.lower() for each in values]
             unknown = set(self._null) - {*_BOOLEANS}
@@ -122,7 +122,7 @@ class Comparison:
         return self._every or self._negated or self._if_exists
 
     def _matchers(self, call: ApiCall) -> list[Matcher] | None:
-        """The values of the policy; None if one is undecided."""
+        """Return the values of the policy; None if one is undecided."""
         if not self._variable:
             return self._constant
         texts = [resolved(each, call) for each in self._variable]
@@ -131,7 +131,7 @@ class Comparison:
             return None
         try:
             found = [self._reader(each) for each in texts if not isinstance(each, Missing)]
-        except ValueError:  # the value of the variable makes none that the operator can have
+        except ValueError:  # with the value of the variable, the operator does not permit the result
             return None
         return [*self._constant, *found]
 
@@ -159,13 +159,21 @@ def held(comparisons: Iterable[Comparison], call: ApiCall) -> Open | None:
 
 
 def is_operator(name: str) -> bool:
-    """Return True if a condition can have the operator ``name``."""
+    """Return True if a condition can have the operator ``name``.
+
+    Args:
+        name: operator with its prefix and suffix, such as ``ForAnyValue:StringLike``.
+    """
     bare = _bare(name)
     return name == _NULL or bare in _OPERATORS or bare in _NEGATIONS
 
 
 def negates(name: str) -> bool:
-    """Return True if the operator ``name`` holds for all values but those of the policy."""
+    """Return True if the operator ``name`` holds for all values but those of the policy.
+
+    Args:
+        name: operator with its prefix and suffix.
+    """
     return _bare(name) in _NEGATIONS
 
 
@@ -175,7 +183,14 @@ def _bare(name: str) -> str:
 
 
 def listed(value: Any) -> list[str]:
-    """Return an element that is one value or a list of values as a list of texts."""
+    """Return an element that is one value or a list of values as a list of texts.
+
+    Args:
+        value: value of an element, as parsed from JSON.
+
+    Returns:
+        The texts; ``true`` and ``false`` for booleans.
+    """
     values = value if isinstance(value, list | tuple) else [value]
     return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
 
@@ -185,7 +200,7 @@ def _compared(
     compare: Callable[[Any, Any], bool],
     read_wanted: Callable[[str], Any] | None = None,
 ) -> _Read:
-    """An operator that reads both values and compares that of the request with that of the policy."""
+    """Return an operator that reads both values and compares that of the request with that of the policy."""
 
     def matcher_of(wanted: str) -> Matcher:
         limit = (read_wanted or read)(wanted)
@@ -202,7 +217,7 @@ def _compared(
 
 
 def _equal(change: Callable[[str], str]) -> _Read:
-    """An operator that compares texts after a change."""
+    """Return an operator that compares texts after a change."""
 
     def matcher_of(wanted: str) -> Matcher:
         text = change(plain(wanted))
@@ -212,7 +227,7 @@ def _equal(change: Callable[[str], str]) -> _Read:
 
 
 def _moment(text: str) -> float:
-    """A time in ISO 8601 or in seconds since 1970."""
+    """Return a time in ISO 8601 or in seconds since 1970."""
     if text.replace(".", "", 1).isdigit():
         return float(text)
     found = dt.datetime.fromisoformat(text)
@@ -249,7 +264,7 @@ _OPERATORS: dict[str, _Read] = {
     "StringEqualsIgnoreCase": _equal(str.lower),
     "StringLike": matcher,
 }
-"""Operators to what reads a value of the policy."""
+"""Parsers of a value of the policy, by operator."""
 
 _NEGATIONS = {
     "ArnNotEquals": "ArnEquals",
@@ -261,7 +276,7 @@ _NEGATIONS = {
     "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
     "StringNotLike": "StringLike",
 }
-"""Operators to the operator that they negate."""
+"""The negated operator, by operator."""
 
 _WITH_VARIABLES = ("String", "Arn")
-"""Beginnings of the operators whose values can have variables."""
+"""Prefixes of the operators whose values can have variables."""

@@ -33,7 +33,7 @@ def statements_of(document: str | Mapping[str, Any], source: str | None = None) 
         (reference_policies_elements_version).
 
     Raises:
-        PolicyUnsupported: it is no policy.
+        PolicyUnsupported: it is not a policy.
     """
     try:
         parsed = json.loads(document) if isinstance(document, str) else document
@@ -52,17 +52,20 @@ def statements_of(document: str | Mapping[str, Any], source: str | None = None) 
 
 
 def unread(what: str) -> tuple[Statement, ...]:
-    """Return statements in place of a policy that could not be read: it may allow and deny everything.
+    """Return statements that replace a policy that could not be read: it may allow or deny everything.
 
     Args:
         what: the policy in words.
+
+    Returns:
+        A permission and a denial of everything, both marked as undecided.
     """
     everything = {"Principal": "*", "Action": "*", "Resource": "*", UNREAD: what, SOURCE: what}
     return {"Effect": "Allow", **everything}, {"Effect": "Deny", **everything}
 
 
 def _check(statement: Any) -> None:
-    """Refuse what no statement can have, because it would match nothing, also in a denial."""
+    """Refuse elements that no statement can have, because they would match nothing, even in a denial."""
     if not isinstance(statement, dict) or statement.get("Effect") not in _EFFECTS:
         raise PolicyUnsupported("a statement of a policy has no Effect of Allow or Deny")
     for name, element in statement.items():
@@ -93,7 +96,7 @@ CHECKS = {
     **dict.fromkeys(("Principal", "NotPrincipal"), _is_principal),
     "Condition": _is_condition,
 }
-"""Elements to the check of their values, except for Sid and Effect."""
+"""The check of the value, by element, except for Sid and Effect."""
 
 
 def _without_variables(value: Any) -> Any:

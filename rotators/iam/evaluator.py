@@ -1,4 +1,4 @@
-"""IAM's decision about one call, by all policies that take part in it.
+"""IAM's decision about one call, by all policies that apply to it.
 
 The rules, and where the IAM User Guide states them (reference_policies_evaluation-logic and its pages
 policy-eval-basics, policy-eval-denyallow and cross-account):
@@ -40,7 +40,7 @@ class Decision:
     """IAM's decision.
 
     Attributes:
-        allowed: True if the call is allowed whatever a real request adds.
+        allowed: True if the call is allowed, independent of the details of a real request.
         statement: Statement that decided; None if a permission is missing, which denies.
         conditions: Conditions that only a real request decides; the call is allowed if they all hold.
             Empty if the decision is certain.
@@ -80,7 +80,7 @@ class _Layer:
             (self.denials if each.statement["Effect"] == "Deny" else self._allowances).append(each)
 
     def grant(self, *matches: Match) -> _Fitting | None:
-        """Return the grant of statements that mean the caller in one of these ways (default: in any)."""
+        """Return the grant of statements that match the caller in one of these ways (by default in any)."""
         if not self._allowances:
             return None
         return _either(*(each for each in self._allowances if not matches or each.match in matches))
@@ -90,7 +90,10 @@ _NOTHING = _Layer()
 
 
 def _either(*grants: _Fitting | None) -> _Fitting | None:
-    """One of them is enough. A certain one comes first; else any of the conditions may decide."""
+    """Combine grants of which one is enough.
+
+    A certain one comes first; otherwise any of the conditions may decide.
+    """
     found = [grant for grant in grants if grant is not None]
     certain = next((grant for grant in found if not grant.conditions), None)
     if certain or not found:
@@ -100,7 +103,7 @@ def _either(*grants: _Fitting | None) -> _Fitting | None:
 
 
 def _both(first: _Fitting | None, *others: _Fitting | None) -> _Fitting | None:
-    """All of them are needed. The first one decides."""
+    """Combine grants that are all needed. The first missing one decides."""
     if first is None or any(other is None for other in others):
         return None
     conditions = [*first.conditions, *(each for other in others if other for each in other.conditions)]
@@ -154,7 +157,7 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
     """
     own = _own(identity, call)
     if own is _NOTHING and not organisation and resource is endpoint is boundary is session is None:
-        return _UNGRANTED  # the answer for most pairs of a matrix
+        return _UNGRANTED  # the result for most pairs of a matrix
     theirs = _theirs(resource, call, bounded=boundary is not None)
     limits = {"the permissions boundary": boundary, "the session policy": session}
     bounds = {name: _own(each, call) for name, each in limits.items() if each is not None}
@@ -171,13 +174,13 @@ def decide_with(  # noqa: PLR0913 - one for each kind of policy
 
 
 _Bounds = Mapping[str, _Layer]
-"""The limits of the caller's policies and of the grants of a resource's policy to a role."""
+"""Return the limits of the caller's policies, and of a resource's policy for roles."""
 
 
 def _granted(
     own: _Layer, theirs: _Layer, bounds: _Bounds, call: ApiCall, *, by_policy: bool
 ) -> tuple[_Fitting | None, str]:
-    """Return the grant of the caller's and the resource's policies, and what would be missing."""
+    """Return the grant of the caller's and the resource's policies, and the missing permissions."""
     mine, admitted = own.grant(), theirs.grant()
     by_resource_alone = by_policy and call.action.startswith(_BY_RESOURCE_ALONE)
     limits = (name for name, layer in bounds.items() if layer.grant() is None)
@@ -260,7 +263,7 @@ def _is_user(call: ApiCall) -> bool:
 
 
 def _policy_is_enough(call: ApiCall) -> bool:
-    """True if the resource's policy alone can admit the caller: of the resource's account, or a service."""
+    """Return True if the resource's policy alone can admit the caller: one of its account, or a service."""
     if not isinstance(call.values("aws:PrincipalServiceName"), Missing):
         return True
     parts = call.resource.split(":")

@@ -25,6 +25,9 @@ def statements_of_grants(grants: Iterable[Mapping[str, Any]]) -> tuple[Statement
 
     Args:
         grants: elements of ``Grants`` in an answer of ListGrants.
+
+    Returns:
+        Statements of a key's policy: one for each operation of a grant.
     """
     return tuple(statement for grant in grants for statement in _statements(grant))
 

@@ -15,7 +15,7 @@ ARN_PARTS = 6
 """Parts of an ARN, between its first five colons."""
 
 _VARIABLE = re.compile(r"\$\{(?P<key>[^},]+)(?:,\s*'(?P<default>[^']*)')?\}")
-# A wildcard in the value of a variable is text. These characters stand for it in a pattern.
+# A wildcard in the value of a variable is text. These characters represent it in a pattern.
 _AS_TEXT = {"*": "\ue000", "?": "\ue001"}
 _ITSELF = {"*", "?", "$"}
 _TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
@@ -23,18 +23,28 @@ _TEXT = {mark: wildcard for wildcard, mark in _AS_TEXT.items()}
 
 @lru_cache(maxsize=8192)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a text matches ``pattern``: ``*`` is any text and ``?`` one character."""
+    """Return a function that matches texts with ``pattern``: ``*`` is any text and ``?`` one character.
+
+    Args:
+        pattern: resolved pattern.
+
+    Returns:
+        A function that returns True for a text that matches as a whole.
+    """
     return _matcher(_expression(pattern, "."))
 
 
 @lru_cache(maxsize=8192)
 def arn_matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether an ARN matches a pattern, part by part.
+    """Return a function that matches ARNs with a pattern, part by part.
 
     No wildcard spans the first five colons.
 
     Args:
         pattern: ARN that may have wildcards.
+
+    Returns:
+        A function that returns True for an ARN that matches as a whole.
 
     Raises:
         ValueError: the pattern does not have the six parts of an ARN.
@@ -69,24 +79,32 @@ def _matcher(expression: str) -> Callable[[str], bool]:
 
 
 def plain(pattern: str) -> str:
-    """Return a resolved pattern as a text without wildcards."""
+    """Return a resolved pattern as a text without wildcards.
+
+    Args:
+        pattern: resolved pattern.
+    """
     return "".join(_TEXT.get(character, character) for character in pattern)
 
 
 def is_resolvable(pattern: str) -> bool:
-    """Return True if all of ``${`` in ``pattern`` begin a variable."""
+    """Return True if each ``${`` in ``pattern`` begins a variable.
+
+    Args:
+        pattern: text of a policy.
+    """
     return "${" not in _VARIABLE.sub("", pattern)
 
 
 def resolved(pattern: str, call: ApiCall) -> str | Missing:
-    """Put values in the place of variables.
+    """Replace variables by their values.
 
     Args:
         pattern: text of a policy.
         call: the call whose context has the values.
 
     Returns:
-        The pattern without variables, or why one of them has no value.
+        The pattern without variables, or the reason why one of them has no value.
     """
     if "${" not in pattern:
         return pattern
@@ -100,7 +118,7 @@ def resolved(pattern: str, call: ApiCall) -> str | Missing:
         if values is Missing.ABSENT and default is not None:
             return _literal(default)
         if isinstance(values, Missing) or len(values) != 1:
-            # A key with several values is no variable.
+            # A key with several values is not a variable.
             missing.append(values if isinstance(values, Missing) else Missing.ABSENT)
             return ""
         return _literal(values[0])

@@ -1,6 +1,6 @@
-"""Who a statement of a resource's policy is about.
+"""The principals of a statement in a resource's policy.
 
-The caller is what the call's context says: ``aws:PrincipalArn`` and ``aws:PrincipalAccount``. A caller that
+The call's context names the caller: ``aws:PrincipalArn`` and ``aws:PrincipalAccount``. A caller that
 has only a token of an identity provider has ``aws:FederatedProvider`` instead, a service of AWS
 ``aws:PrincipalServiceName``.
 Sources: IAM User Guide, reference_policies_elements_principal, reference_policies_elements_notprincipal,
@@ -36,7 +36,7 @@ class Match(IntEnum):
     SESSION = 3
     """A session of the caller, which is a role."""
     EVERYBODY = 4
-    """Everybody, by an asterisk."""
+    """Every principal, by an asterisk."""
 
 
 _WHOLE = (Match.ACCOUNT, Match.EVERYBODY)
@@ -46,7 +46,7 @@ def principals_of(statement: Statement) -> Iterator[tuple[str, str]]:
     """List the principals that a statement names.
 
     Args:
-        statement: of a resource's policy.
+        statement: statement of a resource's policy.
 
     Yields:
         Kind and name; the kind ``AWS`` for ``"*"``.
@@ -71,7 +71,7 @@ class Principals:
     """The principals of a statement, prepared for many calls.
 
     Args:
-        statement: of a resource's policy.
+        statement: statement of a resource's policy.
 
     Raises:
         PolicyUnsupported: the element is none that AWS knows.
@@ -90,7 +90,7 @@ class Principals:
             bounded: True if the caller has a permissions boundary.
 
         Returns:
-            The relation of the two, and what is undecided about it.
+            The relation of the two, and the undecided conditions.
 
         Raises:
             PolicyUnsupported: the kind of a principal is not known.
@@ -112,7 +112,7 @@ class Principals:
 
 
 def _denied(certain: Match, undecided: Open, *, account: bool, bounded: bool) -> tuple[Match, Open]:
-    """NotPrincipal spares a caller only if it names the caller and the caller's account, or everybody."""
+    """NotPrincipal excludes a caller only if it names the caller and its account, or everybody."""
     if bounded or (certain < Match.CALLER and not undecided):
         return Match.CALLER, ()
     if certain >= Match.CALLER and account:
@@ -141,7 +141,7 @@ _KEYS = {
     "Federated": "aws:FederatedProvider",
     "Service": "aws:PrincipalServiceName",
 }
-"""Kind of a principal to the condition key that names the caller."""
+"""The condition key that names the caller, by kind of principal."""
 
 
 def _match_of_account(name: str, call: ApiCall) -> tuple[Match, Open]:

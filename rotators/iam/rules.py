@@ -16,7 +16,7 @@ ELEMENTS = frozenset(("Sid", "Effect", *CHECKS))
 """Elements that a statement can have (reference_policies_elements)."""
 
 _PAIRS = ("Action", "Resource")
-"""Elements of which a statement can have only one of the element and its negation; as for Principal."""
+"""Elements of which a statement can have either the element or its negation, like Principal."""
 
 _EVERYTHING = "*"
 
@@ -56,7 +56,11 @@ class PreparedStatement:
             return ()
 
     def is_about(self, action: str) -> bool:
-        """Return True if the statement is about the action ``action``, or if that is not known."""
+        """Return True if the statement matches the action ``action``, or if that is undecided.
+
+        Args:
+            action: action such as ``kms:Decrypt``, in any case.
+        """
         if "Action" not in self.statement and "NotAction" not in self.statement:
             return True
         lowered = action.lower()
@@ -92,7 +96,7 @@ class PreparedStatement:
             bounded: True if the caller has a permissions boundary.
 
         Returns:
-            The relation of the two, and what is undecided about it.
+            The relation of the two, and the undecided conditions.
 
         Raises:
             PolicyUnsupported: the principals are not known, and the call is a real one.
@@ -129,7 +133,10 @@ def _unknown_elements(statement: Statement) -> Iterator[str]:
 
 
 class _Resources:
-    """Resource or NotResource of a statement. A role's trust policy has neither: it is the role's own."""
+    """Resource or NotResource of a statement.
+
+    A role's trust policy has neither, because it applies to the role.
+    """
 
     def __init__(self, statement: Statement) -> None:
         self._name = "NotResource" if "NotResource" in statement else "Resource"
@@ -143,7 +150,7 @@ class _Resources:
                 self._add(pattern)
 
     def _add(self, pattern: str) -> None:
-        """Variables are allowed after the fifth colon only (reference_policies_variables)."""
+        """Variables are allowed only after the fifth colon (reference_policies_variables)."""
         *parts, _ = pattern.split(":", ARN_PARTS - 1)
         if "${" in ":".join(parts) or len(parts) < ARN_PARTS - 1 or not is_resolvable(pattern):
             self._unknown.append(f"{self._name} {pattern}")
@@ -159,7 +166,7 @@ class _Resources:
         positive = self._name == "Resource"
         if self._every:
             return () if positive else None
-        for matches in self._constant:  # any() takes twice as long
+        for matches in self._constant:  # any() would take twice as long
             if matches(call.resource):
                 return () if positive else None
         if not self._variable and not self._unknown:
@@ -187,7 +194,7 @@ class PreparedPolicy:
 
     @classmethod
     def of(cls, statements: Iterable[Statement]) -> PreparedPolicy:
-        """Return the policy of statements; a policy itself as it is.
+        """Return the policy of statements; a policy is returned unchanged.
 
         Args:
             statements: the statements, or a policy.
@@ -209,10 +216,15 @@ class PreparedPolicy:
         return (rule.statement for rule in self._rules)
 
     def about(self, action: str) -> tuple[PreparedStatement, ...]:
-        """Return the statements that are about an action; kept, because the same actions come again.
+        """Return the statements that match an action.
+
+        Results are kept, because the same actions are evaluated again.
 
         Args:
             action: such as ``kms:Decrypt``.
+
+        Returns:
+            The statements in the order of the policies.
         """
         found = self._about.get(action)
         if found is None:

@@ -1,1 +1,1 @@
-"""A faithful local AWS on moto, and real database servers; nothing here is needed in Lambda."""
+"""A faithful local AWS on moto, and real database servers; Lambda needs none of it."""

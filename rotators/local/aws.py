@@ -3,8 +3,8 @@
     with LocalAws() as aws:
         os.environ.update(aws.exports())     # from here on boto3 and the AWS CLI talk to it
 
-Built on moto, whose rotation differs from the service's; `moto_patches.py` says what is replaced, and
-`secretsmanager/rotations.py` what the real service does. Functions run in processes of their own, see
+It is built on moto, whose rotation differs from the service's. `moto_patches.py` lists the replacements, and
+`secretsmanager/rotations.py` describes the real service. Functions run in processes of their own, see
 `functions/`. Moto's state belongs to the process, so a process can run one local AWS at a time.
 """
 
@@ -83,7 +83,7 @@ class LocalAws(Options):
         self._undo.callback(_one_at_a_time.release)
         try:
             self._undo.enter_context(shared_service_models())
-            from rotators.local.services import start_services  # noqa: PLC0415 - it loads moto, a second
+            from rotators.local.services import start_services  # noqa: PLC0415 - it loads moto, which takes a second
 
             self._running = start_services(self._port, self, self.exports, self._undo)
             for name, handler in self._handlers.items():
@@ -116,7 +116,7 @@ class LocalAws(Options):
         region, endpoint = region or self._region, self.endpoint
         return {
             "AWS_ENDPOINT_URL": endpoint,
-            # More specific settings of the caller would win. Loopback must not go through a proxy.
+            # More specific settings of the caller would take precedence. Loopback must not pass a proxy.
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
             "SECRETS_MANAGER_ENDPOINT": endpoint,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
@@ -132,7 +132,7 @@ class LocalAws(Options):
     def client(
         self, service: str, *, region: str | None = None, credentials: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return a client of this AWS, like boto3's, whatever the environment says.
+        """Return a client of this AWS, like boto3's, independent of the environment.
 
         Args:
             service: Name of the service in boto3.
@@ -207,7 +207,7 @@ class LocalAws(Options):
         self._services.authorizer.watch(policies, endpoints)
 
     def seen(self) -> list[RecordedCall]:
-        """Return the calls since ``watch``, also those that AWS made for a caller, with IAM's decision."""
+        """Return the calls since ``watch``, including those of AWS for a caller, with IAM's decision."""
         return self._services.authorizer.seen()
 
     def logs(self, name: str) -> str:

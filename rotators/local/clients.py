@@ -15,7 +15,7 @@ _DEVELOPER = {"AccessKeyId": "local", "SecretAccessKey": "local"}
 
 
 class Clients:
-    """Makes clients of one local AWS, whatever the environment says.
+    """Makes clients of one local AWS, independent of the environment.
 
     Args:
         endpoint: Returns the URL of the local AWS.

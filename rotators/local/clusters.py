@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
     from rotators.local.options import Options
 
-# Where moto's record of a cluster keeps the host of the real server.
+# Attribute of moto's record of a cluster with the host of the real server.
 _HOST = "rotators_host"
 
 
 def with_server(
     original: Callable[..., Any], options: Options, backend: Any, *given: Any, **named: Any
 ) -> Any:
-    """Create a cluster, whose address is that of a real server if there is one.
+    """Create a cluster. Its address is that of a real server, if there is one.
 
     Args:
         original: Moto's own.
         options: Options of the local AWS; ``database`` gives host and port of the server.
         backend: Moto's records of one account and Region.
-        *given: What moto's own gets: the parameters of the cluster,
+        *given: Arguments of moto's own function: the parameters of the cluster,
         **named: or each by its name.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Moto's application served on loopback, with one route of our own.
+"""Serves moto's application on loopback, with one additional route.
 
-Not moto's ThreadedMotoServer: that one prints every request, and waits for ever when its port is taken.
+Moto's ThreadedMotoServer is not used: it prints every request, and waits forever if its port is taken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rotators.local.wsgi import Application, as_json, body_of, refused
 STAGE_PATH = "/rotators-local/stage"
 HOST = "127.0.0.1"
 _LOCALHOST = "localhost"
-_OWN_NAMES = (HOST, _LOCALHOST, "host.docker.internal")  # the last one is what containers call this machine
+_OWN_NAMES = (HOST, _LOCALHOST, "host.docker.internal")  # containers use the last name for this machine
 
 Stage = Callable[[str, str, str], bool]
 BeforeFirst = Callable[[str], None]
@@ -44,7 +44,10 @@ _logger = logging.getLogger(__name__)
 
 
 class _Handler(MotoRequestHandler):
-    """Moto's handler without a line per request. A connection serves requests until its client closes it."""
+    """Moto's handler without a log line per request.
+
+    A connection serves requests until its client closes it.
+    """
 
     def run_wsgi(self) -> None:
         """Answer a request with one packet."""
@@ -53,7 +56,7 @@ class _Handler(MotoRequestHandler):
             self.close_connection = True  # the application may leave a part of the body unread
         else:
             environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
-        application: Any = self.server.app  # of werkzeug's type, which wants an unused parameter below
+        application: Any = self.server.app  # has werkzeug's type, which requires an unused parameter below
         head: list[str] = []
 
         def start_response(status: str, headers: Iterable[tuple[str, str]]) -> None:
@@ -90,7 +93,7 @@ class _Server(ThreadedWSGIServer):
     def end_connections(self) -> None:
         """End all connections, because a stopped server must not answer on those that clients kept."""
         for connection in list(self._connections):
-            with suppress(OSError):  # its client was faster
+            with suppress(OSError):  # its client has closed it
                 connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -163,10 +166,10 @@ class Endpoint:
 
     Args:
         port: to bind; 0 for a free one.
-        stage: answers the route of our own, with secret, token and Region.
+        stage: handles the additional route, with secret, token and Region.
         around: wraps moto's application; decides which requests pass, and records them.
         before: called with a service's name before the first request for one of its hosts.
-        options: of the local AWS.
+        options: options of the local AWS.
 
     Raises:
         ServerStartFailed: the port cannot be bound.
@@ -176,7 +179,7 @@ class Endpoint:
         self, port: int, stage: Stage, around: Around, before: BeforeFirst, options: Options
     ) -> None:
         self._stage, self._moto = stage, around(_Moto(before, options))
-        # Bound here, for werkzeug prints and exits when a port is taken.
+        # Bound here, because werkzeug prints and exits if a port is taken.
         try:
             bound = socket.create_server((HOST, port))
         except OSError:
@@ -206,11 +209,11 @@ class Endpoint:
             return as_json({"staged": staged}, start_response)
         try:
             return self._moto(environ, start_response)
-        except PolicyUnsupported as error:  # of a kind that is not known here
+        except PolicyUnsupported as error:  # of an unknown kind
             return refused("PolicyUnsupported", str(error), environ, start_response)
 
     def stop(self) -> None:
-        """Take no more requests, and free the port."""
+        """Stop accepting requests, and free the port."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

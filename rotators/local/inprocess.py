@@ -22,7 +22,7 @@ from rotators.handlers.rotate import handler
 
 
 class InProcessFunction:
-    """Runs rotation events where it is called; the environment says which AWS.
+    """Runs rotation events in the calling thread, with the AWS that the environment names.
 
     Args:
         rotator: used for every secret; the secret's own choice among the installed ones when left out.
@@ -35,7 +35,7 @@ class InProcessFunction:
         """Run one step, by the path of ``functions.rotate.handler``.
 
         Args:
-            event: of the step, as Lambda gets it.
+            event: event of the step, as for Lambda.
 
         Raises:
             RotatorsError: the step failed.
@@ -47,11 +47,11 @@ class InProcessFunction:
         run_step(RotationRequest.from_event(event), SecretStore(), settings, Report(), self._rotator)
 
     def rotation(self, arn: str, token: str) -> Rotation:
-        """The record that a rotator gets in setSecret.
+        """Return the record that a rotator gets in setSecret.
 
         Args:
-            arn: the secret.
-            token: of the rotation; createSecret has stored its value.
+            arn: ARN of the secret.
+            token: token of the rotation; createSecret has stored its value.
         """
         versions = Versions.of(SecretStore(), arn, token)
         settings = Settings.from_environment(os.environ)
@@ -62,10 +62,10 @@ class InProcessFunction:
         clients.secrets_manager()
 
     def restart(self) -> None:
-        """Forget what a new container would not know: values, rotations under way, and loaded rotators.
+        """Delete the state that a new container lacks: values, running rotations, and loaded rotators.
 
-        The boto3 clients stay: they remember connections, and take a tenth of a second to make.
+        The boto3 clients are kept: they only have connections, and take a tenth of a second to create.
         """
-        secrets._values.clear()  # noqa: SLF001 - what dies with a container is private to it
+        secrets._values.clear()  # noqa: SLF001 - the state of a container is private
         progress.clear()
         load.cache_clear()

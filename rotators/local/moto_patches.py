@@ -1,4 +1,4 @@
-"""The one place where moto's code is replaced.
+"""The only module that replaces code of moto.
 
 `install` replaces methods of moto's classes until its `Replacements` are closed. Most of their names are
 private to moto, so moto is pinned exactly; tests/local/moto_names.py lists them, and a test checks them.
@@ -82,7 +82,7 @@ _OPERATIONS = (
 )
 
 
-# Moto's own knows only keys of 20 characters, so it would take all callers with a name for one.
+# Moto's own supports only keys of 20 characters, so all callers with a name would be the same one.
 _ACCESS_KEY = re.compile(r"^AWS\S*\s+(?:Credential=)?(?P<access_key>[^/:]+)[/:]")
 
 _AT_FIRST_REQUEST = {
@@ -94,7 +94,7 @@ _AT_FIRST_REQUEST = {
     "redshift": "rotators.local.redshift.patches",
     "s3": "rotators.local.storage",
 }
-"""Services with the module whose ``install`` replaces what is theirs."""
+"""Services, each with the module whose ``install`` replaces functions of the service."""
 
 
 def install(
@@ -104,11 +104,11 @@ def install(
     options: Options,
     client: Callable[..., Any],
 ) -> None:
-    """Put the replacements in moto's place, but for those of `FirstRequests`.
+    """Make the replacements, except for those of `FirstRequests`.
 
     Args:
         replacements: keeps the originals. A process has at most one local AWS at a time.
-        operations: Secrets Manager's operations that answer instead of moto's.
+        operations: Secrets Manager's operations that replace moto's.
         functions: Invokes Lambda functions instead of moto.
         options: Options of the local AWS.
         client: function of a service and a Region that returns a client of this AWS.
@@ -146,7 +146,7 @@ def install(
 
 
 class FirstRequests:
-    """The replacements of services that few users of a local AWS call; they are made at the first request.
+    """The replacements for rarely used services; they are made at the first request.
 
     Args:
         replacements: keeps the originals.
@@ -160,7 +160,7 @@ class FirstRequests:
         self._installed: set[str] = set()
 
     def before(self, service: str) -> None:
-        """Replace what is replaced at a service's first request.
+        """Make the replacements of a service at its first request.
 
         Args:
             service: name of the service in moto.
@@ -170,7 +170,7 @@ class FirstRequests:
             return
         with self._lock:
             if module not in self._installed:
-                with shared_service_models():  # separate: only the import needs the large model of EC2
+                with shared_service_models():  # only the import needs the large model of EC2
                     patches = import_module(module)
                 patches.install(*self._arguments)
                 self._installed.add(module)
@@ -214,7 +214,7 @@ def _params(response: SecretsManagerResponse | CloudTrailResponse) -> dict[str, 
 
 
 def _request_id(headers: dict[str, str]) -> str:
-    """Add the id of a request to the headers of its answer; like AWS's, not moto's 52 random choices."""
+    """Add the id of a request to the headers of its answer, in AWS's form; moto's needs 52 random choices."""
     headers["x-amzn-requestid"] = str(uuid.uuid4())
     return headers["x-amzn-requestid"]
 

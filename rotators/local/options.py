@@ -57,13 +57,13 @@ class Options:
         database: Called with the parameters of each new cluster of RDS or Redshift, by moto's names; returns
             host and port of the real server behind it. None: no server listens at the addresses of clusters.
         workgroups: The workgroups of Redshift Serverless, each with its namespace.
-        event_deliveries: Number of times that EventBridge delivers each event to a function; AWS promises at
-            least one.
+        event_deliveries: Number of times that EventBridge delivers each event to a function; AWS guarantees
+            at least one.
         caches: Real server behind all caches of a service (``elasticache``, ``memorydb``); without one, users
             and AUTH tokens exist in the API only.
         directories: Real domain controller behind a directory of Directory Service, by its domain.
-        cache_delay: Number of descriptions of a user or replication group that show a change as under way;
-            then it takes effect.
+        cache_delay: Number of descriptions of a user or replication group that show a change as running; then
+            it takes effect.
         replication_delay: Number of descriptions of a secret that show a new replica as InProgress; then it
             is made.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Replacements(ExitStack):
-    """Methods and functions that are replaced until it is closed."""
+    """Replaced methods and functions, which `close` restores."""
 
     def wrap(self, owner: type | ModuleType, name: str, replacement: Callable[..., Any], *args: Any) -> None:
         """Replace a function that the replacement uses.
@@ -21,7 +21,7 @@ class Replacements(ExitStack):
         Args:
             owner: class or module of the function.
             name: name of the function.
-            replacement: gets the original, then ``args``, then what the original gets.
+            replacement: called with the original, then ``args``, then the arguments of the original.
             *args: further arguments of the replacement.
         """
         self.replace(owner, name, replacement, getattr(owner, name), *args)
@@ -33,7 +33,7 @@ class Replacements(ExitStack):
             owner: its class or module.
             name: its name.
             replacement: function, property, or method of another object.
-            *args: first arguments of the replacement, before those that the original gets.
+            *args: first arguments of the replacement, before those of the original.
         """
         if args or inspect.ismethod(replacement):
             replacement = _function(replacement, args)
@@ -41,7 +41,7 @@ class Replacements(ExitStack):
 
 
 def _function(method: Callable[..., Any], first: tuple[Any, ...]) -> Callable[..., Any]:
-    """Make a function that, as an attribute of moto's class, also gets moto's object, after ``first``."""
+    """Return a function that, as an attribute of moto's class, also gets moto's object, after ``first``."""
 
     def function(*args: Any, **named: Any) -> Any:
         return method(*first, *args, **named)

@@ -14,8 +14,8 @@ from functools import cache
 
 @contextmanager
 def shared_service_models() -> Iterator[None]:
-    """Let all botocore sessions that are made inside share what they read."""
-    from botocore import session  # noqa: PLC0415 - a quarter of a second, and only needed here
+    """Let all botocore sessions that are created in the block share the files that they read."""
+    from botocore import session  # noqa: PLC0415 - takes a quarter of a second, and only needed here
 
     original = session.create_loader
     session.create_loader = cache(original)

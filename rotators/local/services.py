@@ -1,4 +1,4 @@
-"""The services behind a LocalAws. Importing this module imports moto, so `aws.py` does that at its start."""
+"""The services behind a LocalAws. This module imports moto, so `aws.py` imports it only at a start."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def start_services(
     """Start the services of one local AWS on an empty moto.
 
     Args:
-        port: of the endpoint; 0 takes a free one.
-        options: of the local AWS.
-        exports: gives the variables that lead a function of a Region to the endpoint.
-        undo: gets what ends the services, forgets their state and restores moto.
+        port: port of the endpoint; 0 takes a free one.
+        options: options of the local AWS.
+        exports: returns the variables that select the endpoint for a function of a Region.
+        undo: gets the calls that end the services, delete their state and restore moto.
 
     Returns:
         The running services.
@@ -83,8 +83,8 @@ def start_services(
     replacements = undo.enter_context(Replacements())
     install(replacements, operations, lambdas, options, clients.of_account)
     first = FirstRequests(replacements, options, clients.of_account)
-    # Undone from the last to the first: no step begins any more, then the containers end, then the threads
-    # that wait for them.
+    # Undone from the last to the first: first no further step begins, then the containers end, then the
+    # threads that wait for them.
     undo.callback(rotations.stop)
     undo.callback(functions.stop)
     undo.callback(rotations.refuse_more)

@@ -20,14 +20,14 @@ def stage(secret_id: str, token: str) -> bool:
         token: Id of the version, which is created if it does not exist.
 
     Returns:
-        True if it is staged now; False if the endpoint is no local AWS, or has no such secret.
+        True if it is staged now; False if the endpoint is not a local AWS, or has no such secret.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_SECRETS_MANAGER") or os.environ.get("AWS_ENDPOINT_URL") or ""
     if urlsplit(endpoint).scheme != "http" or urlsplit(endpoint).hostname not in _LOOPBACK:
         return False
     region = secret_id.split(":")[3] if secret_id.startswith("arn:") else _region()
     body = {"SecretId": secret_id, "ClientRequestToken": token, "Region": region}
-    # The path is also in endpoint.py; importing that would load moto into a process without use for it.
+    # The path is also in endpoint.py, whose import would load moto into a process that does not need it.
     request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
         f"{endpoint.rstrip('/')}/rotators-local/stage", json.dumps(body).encode(), method="POST"
     )

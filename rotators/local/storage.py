@@ -1,9 +1,9 @@
-"""S3: what moto does differently around conditional writes and bucket policies.
+"""S3: differences of moto in conditional writes and bucket policies.
 
-Moto looks whether an object exists and writes it afterwards, so two conditional writes could both succeed; S3
-admits one (S3 guide, conditional-writes). Moto takes a statement with conditions for one that denies
-everything; the policies that have some are evaluated by `rotators.local.iam` for the callers that it watches.
-Its refusal by the others has no code; that of S3 is AccessDenied (API:ErrorResponses).
+Moto checks whether an object exists and writes it afterwards, so two conditional writes could both succeed;
+S3 permits one (S3 guide, conditional-writes). Moto treats a statement with conditions as a denial of
+everything. `rotators.local.iam` evaluates policies with conditions for the callers that it watches. Moto's
+refusal by other policies has no code; that of S3 is AccessDenied (API:ErrorResponses).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Err
 
 
 def install(replacements: Replacements, _options: Options, _client: Callable[..., Any]) -> None:
-    """Put the replacements in moto's place.
+    """Replace functions of moto.
 
     Args:
         replacements: keeps the originals.

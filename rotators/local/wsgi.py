@@ -1,4 +1,4 @@
-"""Requests and answers of the local AWS as WSGI has them (PEP 3333), for all services."""
+"""Requests and answers of the local AWS in WSGI (PEP 3333), for all services."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def as_json(
 
     Args:
         document: the answer.
-        start_response: of WSGI.
-        status: of the answer.
+        start_response: function of PEP 3333 that begins the answer.
+        status: status of the answer.
         headers: further headers.
 
     Returns:
@@ -58,8 +58,8 @@ def refused(code: str, message: str, environ: Mapping[str, Any], start_response:
     Args:
         code: name of the error, without the suffix ``Exception`` of the JSON protocols.
         message: its text.
-        environ: of the request.
-        start_response: of WSGI.
+        environ: environment of the request.
+        start_response: function of PEP 3333 that begins the answer.
 
     Returns:
         The body.

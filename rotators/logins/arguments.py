@@ -19,6 +19,9 @@ def where(secret: Secret, given: Iterable[str], *others: str) -> dict[str, Any]:
         given: names of the arguments that the caller passes.
         *others: arguments that replace ``host``.
 
+    Returns:
+        ``{"host": …}``; empty if the caller passes ``host`` or one of ``others``.
+
     Raises:
         SecretFormatError: neither the secret nor the caller names the host.
     """

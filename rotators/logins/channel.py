@@ -29,7 +29,7 @@ def held(host: str, port: int, roots: str | None, until: float, doing: str) -> I
 
     Args:
         host: name or address; the certificate must be for it.
-        port: of the server.
+        port: port of the server.
         roots: as for ``opened``.
         until: end of the session, by ``time.monotonic``.
         doing: purpose of the connection; shown in the error.
@@ -60,7 +60,7 @@ def opened(host: str, port: int, roots: str | None, deadline: float, doing: str)
 
     Args:
         host: name or address; the certificate must be for it.
-        port: of the server.
+        port: port of the server.
         roots: as ``trusted_roots`` returns it: a file, SYSTEM_ROOTS, or None for a connection without TLS.
         deadline: by ``time.monotonic``; the addresses that are left share the time that is left.
         doing: purpose of the connection; shown in the error.
@@ -103,7 +103,8 @@ def reason_of(error: OSError | ValueError) -> str:
     """Return the key of CAUSES for a connection or a TLS handshake that failed.
 
     Args:
-        error: of the socket or of the handshake; a ValueError means a host name that TLS does not permit.
+        error: error of the socket or of the handshake; a ValueError means that TLS does not permit the host
+            name.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _REASONS.get(error.verify_code, "tls-untrusted")

@@ -160,7 +160,7 @@ def addresses_with_time(
     Args:
         host: name or address.
         port: TCP port.
-        deadline: of the login, by ``time.monotonic``; the last address has all the time that is left.
+        deadline: deadline of the login, by ``time.monotonic``; the last address gets all remaining time.
         shortest: least share in seconds of an address that is not the first one.
 
     Yields:

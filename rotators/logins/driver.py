@@ -85,6 +85,9 @@ def judge_of(messages: Messages, package: str = "") -> Callable[[Exception, Secr
         messages: messages of the engine.
         package: package of the driver. If given, only its errors and those of the operating system are
             judged; an error of the application is OTHER.
+
+    Returns:
+        A function of the error and the secret's value. It does not use the value.
     """
 
     def judge(error: Exception, _: Secret) -> Verdict:
@@ -136,6 +139,9 @@ class Driver:
             secret: address, user and password.
             seconds: time that is left for the login.
             given: the caller's arguments, by name.
+
+        Returns:
+            Values by the driver's names of arguments, with the password in clear text.
 
         Raises:
             ConfigurationError: the driver's TLS arguments are unknown and the caller did not pass any.

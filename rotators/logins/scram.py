@@ -93,7 +93,11 @@ class Exchange:
         self._expected = b""
 
     def first(self) -> bytes:
-        """Return the client's first message."""
+        """Return the client's first message.
+
+        Returns:
+            ``client-first-message`` of RFC 5802, in UTF-8.
+        """
         return self._header + self._bare.encode()
 
     def final(self, server_first: bytes, password: str) -> bytes:
@@ -102,6 +106,9 @@ class Exchange:
         Args:
             server_first: the server's first message.
             password: in clear text.
+
+        Returns:
+            ``client-final-message`` of RFC 5802.
 
         Raises:
             ScramError: the server's message is malformed or answers another exchange.
@@ -168,6 +175,9 @@ def md5_answer(user: str, password: str, salt: bytes) -> bytes:
         user: user that logs in.
         password: in clear text.
         salt: four bytes from the server.
+
+    Returns:
+        ``md5`` and 32 lower-case hexadecimal digits.
     """
     return b"md5" + _md5(_md5(password.encode() + user.encode()).encode() + salt).encode()
 
@@ -202,6 +212,9 @@ def prepared(password: str) -> bytes:
 
     Args:
         password: in clear text.
+
+    Returns:
+        UTF-8.
     """
     if password.isascii():
         return password.encode()

@@ -1,4 +1,4 @@
-"""Identity of the target that a stored value leads to, and comparison of the targets of two values.
+"""Identity of the target in a stored value, and comparison of the targets of two values.
 
 Rotators, the client and `rotators doctor` all use this module to check the target before they send a stored
 password anywhere. Different spellings of a target are equal: upper and lower case in host names, a port as
@@ -29,7 +29,7 @@ TARGET_KEYS = frozenset(
         "start_tls",
     }
 )
-"""Keys that determine where a value leads and how the connection is protected."""
+"""Keys that determine the target of a value and the protection of the connection."""
 
 USER_KEYS = frozenset({"username", "alternate_username"})
 """Keys that name the users of a value; the two users of a pair name each other."""
@@ -43,7 +43,7 @@ class Server(Protocol):
     Attributes:
         names: values of the secret's ``engine`` key for such servers.
         default_port: port if the secret has no ``port``.
-        target_defaults: keys beside host and port that say where a value leads, with their defaults.
+        target_defaults: keys that are part of the target, in addition to host and port, with their defaults.
     """
 
     @property
@@ -123,6 +123,9 @@ def differing_keys(one: Secret, other: Secret, keys: Iterable[str], server: Serv
         other: another value.
         keys: keys to compare.
         server: kind of server of both values; None if it is unknown.
+
+    Returns:
+        Those of ``keys``; empty if both values mean the same.
     """
     named = [key for key in keys if key in one or key in other]
     ours, theirs = _meanings(one, server), _meanings(other, server)
@@ -169,6 +172,9 @@ def port_of(secret: Secret, default: int, key: str = "port") -> int:
         default: default of the engine.
         key: ``port``, or ``admin_port``.
 
+    Returns:
+        From 1 to 65535, or ``default``.
+
     Raises:
         SecretFormatError: it is not a number from 1 to 65535.
     """
@@ -211,7 +217,8 @@ def same_target(stored: Secret, current: Secret, server: Server, settings: Setti
         stored: value that the password was stored in.
         current: value whose addresses are to be used.
         server: kind of server of both values.
-        settings: of the function; within ALLOWED_TARGETS a password may follow a database that moved.
+        settings: settings of the function. Within ALLOWED_TARGETS, a password may be used after the database
+            moved.
 
     Returns:
         True if engine and addresses are the same (or ALLOWED_TARGETS names all of them), and the connection
@@ -238,6 +245,9 @@ def addresses(secret: Secret, server: Server) -> tuple[tuple[str, int], tuple[st
     Args:
         secret: value.
         server: kind of server of the value.
+
+    Returns:
+        Two pairs. They are equal if the secret has neither ``admin_host`` nor ``admin_port``.
 
     Raises:
         SecretFormatError: a key is missing or wrong, see ``host_of`` and ``port_of``.

@@ -1,7 +1,7 @@
-"""Who can read, write and rotate secrets: the decisions of IAM about the calls that it takes.
+"""Decides who can read, write and rotate secrets, from IAM's decisions about the necessary calls.
 
-The evaluator is the one of the local AWS (`rotators.iam`). What a real request adds (its source address, its
-time, its endpoint) is not known here: an answer that depends on it is conditional, and names the condition.
+The evaluator is the one of the local AWS (`rotators.iam`). Facts of a real request (its source address, time
+and endpoint) are unknown here. An answer that depends on them is conditional, and names the condition.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AccessVerdict:
     Attributes:
         answer: yes, no or conditional.
         why: the statement that decides, or what is missing.
-        conditions: what a real request decides; empty unless the answer is conditional.
+        conditions: conditions that only a real request can decide; empty unless the answer is conditional.
     """
 
     answer: AccessAnswer
@@ -81,7 +81,7 @@ class Access:
 
     @property
     def any(self) -> bool:
-        """True if the principal can do something, perhaps."""
+        """True if at least one capability is certain or possible."""
         return any(each.answer is not AccessAnswer.NO for each in self.verdicts.values())
 
 
@@ -103,7 +103,7 @@ def access_to(guarded: Guarded, principal: Principal) -> Access:
 
 
 def reads(guarded: Guarded, principal: Principal) -> bool:
-    """Return True if a principal can read a secret, perhaps.
+    """Return True if a principal can read a secret, or can under conditions.
 
     Args:
         guarded: the secret.
@@ -118,7 +118,7 @@ def key_use(guarded: Guarded, principal: Principal, actions: Iterable[str]) -> A
     Args:
         guarded: the secret, with the key.
         principal: the principal.
-        actions: of KMS, such as ``kms:Encrypt``; all are needed.
+        actions: actions of KMS, such as ``kms:Encrypt``; all are needed.
 
     Returns:
         The answer.
@@ -140,7 +140,7 @@ def _verdict(guarded: Guarded, principal: Principal, operation: str) -> AccessVe
 def _verdict_about(
     guarded: Guarded, principal: Principal, calls: Iterable[ApiCall], undecided: Iterable[str]
 ) -> AccessVerdict:
-    """The answer about calls that are all needed; ``undecided`` are conditions in addition."""
+    """Return the answer about calls that are all needed; ``undecided`` are conditions in addition."""
     found: list[str] = []
     statement = None
     for call in calls:

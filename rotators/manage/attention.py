@@ -1,4 +1,4 @@
-"""Which secrets need attention, and why: the order of the inventory and of the report."""
+"""Decides which secrets need attention, and why; this is the order of the inventory and the report."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Urgency(IntEnum):
     NO_CURRENT = 2
     """No version has AWSCURRENT, so applications read no value."""
     OVERDUE = 3
-    """The next rotation should have happened already."""
+    """The time of the next rotation has passed."""
     INTERRUPTED = 4
-    """A rotation is under way, or was interrupted."""
+    """A rotation is running, or was interrupted."""
     DELETED = 5
     """The secret is scheduled for deletion."""
     UNROTATED = 6
@@ -31,7 +31,7 @@ class Urgency(IntEnum):
     OFF = 7
     """Rotation was turned on before, and is off now."""
     NONE = 8
-    """Nothing."""
+    """No attention is needed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Calls of AWS by the names of their operations, in the Region that an ARN names, with errors of ours."""
+"""Calls of AWS by the names of their operations, in the Region that an ARN names, with translated errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def call(client: Any, operation: str, about: str, member: str | None = None, **p
         client: a boto3 client.
         operation: name of the operation, such as ``DescribeKey``.
         about: name or ARN that the call is about, for errors.
-        member: member of the answer that is wanted, which every answer of AWS has.
-        **parameters: of the operation.
+        member: required member of the answer, which is returned.
+        **parameters: parameters of the operation.
 
     Returns:
-        The member, or the answer without one.
+        The member; the whole answer if ``member`` is not passed.
 
     Raises:
         StoreError: the service refused the call.
@@ -41,7 +41,7 @@ def elements(client: Any, operation: str, about: str, member: str, **parameters:
         operation: name of the operation, such as ``ListKeys``.
         about: name or ARN that the call is about, for errors.
         member: member with the list, which every answer of AWS has.
-        **parameters: of the operation.
+        **parameters: parameters of the operation.
 
     Returns:
         The elements of the lists.
@@ -61,7 +61,7 @@ def looked_up(key: str, value: str, about: str, **parameters: Any) -> Iterator[S
         key: attribute of the events, such as ``EventName``.
         value: value of the attribute.
         about: name or ARN that the call is about, for errors.
-        **parameters: of LookupEvents in addition.
+        **parameters: parameters of LookupEvents in addition.
 
     Yields:
         The events of each answer, which may have none, newest first.
@@ -83,7 +83,7 @@ def call_secrets_manager(secret_id: str, operation: str, **parameters: Any) -> A
     Args:
         secret_id: name or ARN of the secret.
         operation: name of the operation, such as ``TagResource``.
-        **parameters: of the operation; ``SecretId`` is ``secret_id`` if it is left out.
+        **parameters: parameters of the operation; ``SecretId`` is ``secret_id`` if it is left out.
 
     Returns:
         The service's answer.
@@ -101,6 +101,9 @@ def description_of(secret_id: str) -> Mapping[str, Any]:
     Args:
         secret_id: name or ARN of the secret.
 
+    Returns:
+        The response as boto3 parses it.
+
     Raises:
         StoreError: the secret cannot be described.
     """
@@ -114,6 +117,9 @@ def replicas_of(secret_id: str) -> Sequence[Mapping[str, Any]]:
     Args:
         secret_id: name or ARN of the secret.
 
+    Returns:
+        Elements of ``ReplicationStatus``; empty without replicas.
+
     Raises:
         StoreError: the secret cannot be described.
     """
@@ -125,7 +131,10 @@ def versions_of(arn: str) -> Sequence[Version]:
     """Return the versions of a secret, newest first.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
+
+    Returns:
+        All versions, including those without a stage.
 
     Raises:
         StoreError: they cannot be listed.
@@ -138,7 +147,7 @@ def policy_of(arn: str) -> str | None:
     """Return the resource policy of a secret in JSON; None without one.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
 
     Raises:
         StoreError: it cannot be read.
@@ -151,11 +160,11 @@ def faults_of_policy(arn: str, policy: str) -> list[str] | None:
     """Let Secrets Manager validate a resource policy; nothing is changed.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
         policy: the policy in JSON.
 
     Returns:
-        The faults, in the service's words; None if the policy passed.
+        The messages of the service about faults; None if there are no faults.
 
     Raises:
         AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.

@@ -1,4 +1,4 @@
-"""Changes of many secrets: what would change for each, as a plan that is shown before anything happens.
+"""Changes of many secrets: a plan with the changes of each, which is shown before any change is made.
 
 A plan contains only what is not done yet. An interrupted command is therefore resumed by repeating it.
 """
@@ -37,7 +37,7 @@ class Change:
         words: the change in words, such as ``set tag env=prod``.
         run: makes the change, and returns the service's answer if it is one call; raises StoreError if the
             service refuses it.
-        arn: of the secret, because secrets of two Regions may have one name; None if it is to be created.
+        arn: ARN of the secret, because secrets of two Regions may have one name; None if it is to be created.
         operation: operation of Secrets Manager's API, for the audit record.
     """
 
@@ -59,7 +59,7 @@ class ChangeOutcome:
 
     Attributes:
         change: the change.
-        error: why it was not made; None if it was.
+        error: reason why it was not made; None if it was.
     """
 
     change: Change
@@ -68,7 +68,7 @@ class ChangeOutcome:
 
 @dataclass(frozen=True)
 class Remark:
-    """A fact about a plan that a person should know, such as something that the plan leaves as it is.
+    """A remark about a plan, such as a part of a secret that the plan does not change.
 
     Attributes:
         secret: name of the secret.
@@ -84,17 +84,17 @@ def run_all(plan: Iterable[Change], *, ordered: bool = False) -> Iterator[Change
 
     Args:
         plan: the changes.
-        ordered: True if each change needs those before it: then a refused one is the last.
+        ordered: True if each change needs those before it, so that no change follows a refused one.
 
     Yields:
-        The outcome of each change, when it is known; none after credentials that AWS does not accept.
+        The outcome of each change, as soon as it is known. If AWS refuses the credentials, the outcomes end.
     """
     for change in plan:
         try:
             change.run()
         except RotatorsError as error:
             yield ChangeOutcome(change, error)
-            if ordered or error.reason == "credentials":  # of the caller: the others would be refused too
+            if ordered or error.reason == "credentials":  # refuses the other changes too
                 return
         else:
             yield ChangeOutcome(change, None)
@@ -165,7 +165,7 @@ def scheduling(entry: Entry, expression: str, window: str | None, function: str 
 
     Args:
         entry: the secret.
-        expression: ``rate(30 days)`` or ``cron(…)``, as Secrets Manager takes it.
+        expression: ``rate(30 days)`` or ``cron(…)``, as Secrets Manager accepts it.
         window: duration of the rotation window, such as ``2h``; None for the service's default.
         function: ARN of the rotation function; None for the one that the secret has.
 
@@ -196,7 +196,7 @@ def no_rotation(entry: Entry) -> Iterator[Change]:
         The change; nothing if rotation is off.
     """
     if entry.rotation_enabled:
-        # It can leave stages that a person has to put right (API reference, CancelRotateSecret).
+        # It can leave stages that a person has to correct (API reference, CancelRotateSecret).
         doubtful = ", although a rotation is in progress or was interrupted" if entry.interrupted else ""
         yield _change(entry, f"turn rotation off{doubtful}", "CancelRotateSecret")
 
@@ -206,7 +206,7 @@ def replication(entry: Entry, regions: Sequence[str], key: str | None) -> Iterat
 
     Args:
         entry: the secret.
-        regions: Regions that shall have a replica.
+        regions: Regions that are to have a replica.
         key: KMS key of the replicas; None for ``aws/secretsmanager``.
 
     Yields:
@@ -229,7 +229,7 @@ def removal_of_replicas(entry: Entry, regions: Sequence[str]) -> Iterator[Change
 
     Args:
         entry: the secret.
-        regions: Regions that shall have no replica.
+        regions: Regions whose replicas are removed.
 
     Yields:
         One change for the Regions with a replica.
@@ -298,17 +298,20 @@ def stored(name: str, content: str | bytes) -> dict[str, Any]:
     Args:
         name: name of the secret.
         content: its SecretString or SecretBinary.
+
+    Returns:
+        One member: ``SecretString`` with text, or ``SecretBinary`` with bytes.
     """
     kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
     return {kind: sealing.stored(name, content)}
 
 
 def _same(one: str | bytes, other: str | bytes) -> bool:
-    """Return True if two values are equal, also if their JSON is only written differently."""
+    """Return True if two values are equal, even if the spelling of their JSON differs."""
     if isinstance(one, bytes) or isinstance(other, bytes) or one == other:
         return one == other
     try:
-        # As texts, because Python's 1, 1.0 and True are equal.
+        # Compared as texts, because Python's 1, 1.0 and True are equal.
         return Secret(_sorted(one)).to_string() == Secret(_sorted(other)).to_string()
     except SecretFormatError:
         return False

@@ -1,7 +1,7 @@
 """Logged steps, versions and replicas, which a listing does not have: each needs a call for each secret.
 
-ListSecrets tells neither replicas nor the ages and keys of versions (API reference, SecretListEntry).
-Therefore they are read for some secrets only, the most important ones, and several calls run at a time.
+ListSecrets returns neither replicas nor the ages and keys of versions (API reference, SecretListEntry).
+Therefore they are read only for the most important secrets, with several calls at a time.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Replica:
     Attributes:
         region: its Region.
         state: ``InSync``, ``InProgress``, ``Failed``, or another word of the service.
-        message: the service's words about the state; may be empty.
-        key: its KMS key; None if the service does not say.
+        message: message of the service about the state; may be empty.
+        key: its KMS key; None if the service does not return it.
     """
 
     region: str
@@ -93,7 +93,7 @@ class Timeline:
 
     @property
     def state(self) -> str:
-        """``failed``, ``ended``, or ``last step`` of a rotation that is under way or was interrupted."""
+        """``failed``, ``ended``, or ``last step`` of a rotation that is running or was interrupted."""
         last = self.logged[-1]
         if last.failure:
             return "failed"
@@ -139,7 +139,7 @@ class Details:
     unread: Counter[str] = field(default_factory=Counter)
 
     def failed_step(self, entry: Entry) -> FailedStep | None:
-        """Return the step at which the last rotation of a secret failed; None if that is not known.
+        """Return the step at which the last rotation of a secret failed; None if it is unknown.
 
         Args:
             entry: the secret.
@@ -155,7 +155,7 @@ def read_details(rows: Sequence[Row]) -> Details:
         rows: secrets, the most urgent first.
 
     Returns:
-        The details. What the caller may not read is left out and counted.
+        The details. Facts that the caller may not read are left out and counted.
     """
     newest = sorted(rows, key=lambda row: _last_change(row.entry), reverse=True)
     urgent = sorted(newest, key=lambda row: row.attention.urgency)
@@ -183,7 +183,7 @@ def _read_each(
     unread: Counter[str],
     calls: int = _CALLS,
 ) -> list[tuple[Entry, T | None]]:
-    """Read something about each secret; None where the service does not tell it.
+    """Read one fact about each secret; None if it cannot be read.
 
     A service that did not answer, or throttled a call for too long, is not asked about the other secrets of
     the Region: each of those calls would take a minute.
@@ -210,7 +210,7 @@ def _read_each(
 
 
 def _rotating(newest: Sequence[Row]) -> Sequence[Entry]:
-    """The secrets that failed or changed last, of those with a rotation function."""
+    """Return the secrets that failed or changed last, of those with a rotation function."""
     rotating = [row for row in newest if row.entry.function_arn]
     failed = [row for row in rotating if row.attention.urgency is Urgency.FAILED]
     chosen = {row.entry.arn: row.entry for row in failed[:_MOST_FAILED] + rotating}
@@ -229,7 +229,7 @@ def _steps(created: Mapping[str, dt.datetime | None], entry: Entry) -> Sequence[
     try:
         logged = logged_steps(entry.function_arn, token, begin_of_log(created.get(token), entry.value_since))
         return [step for step in logged if step.step in tuple(Step)]
-    except SecretNotFound:  # the function has no log, because it never ran
+    except SecretNotFound:  # the function has no log, because it has never run
         return ()
 
 

@@ -55,7 +55,7 @@ def differences(before: Mapping[str, object], after: Mapping[str, object]) -> li
 
 
 def _text(members: Mapping[str, object], name: str) -> str | None:
-    """A member as JSON; None if it is missing. Python's 1, 1.0 and True are equal, their texts are not."""
+    """Return a member as JSON, because Python's 1, 1.0 and True are equal; None if it is missing."""
     return json.dumps(members[name], sort_keys=True) if name in members else None
 
 

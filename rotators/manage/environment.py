@@ -24,7 +24,7 @@ _DECIDING = re.compile(
 
 
 def variables(secret: Secret, mapping: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Return environment variables for members of a secret.
+    """Return environment variables with members of a secret.
 
     Args:
         secret: the secret.

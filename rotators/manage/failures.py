@@ -1,7 +1,7 @@
 """Rotations that failed, for all secrets at once, from CloudTrail.
 
-CloudTrail keeps events for 90 days, lags some minutes behind, and answers two lookups per second (API
-reference, LookupEvents). Therefore the events are read by their names, not secret by secret.
+CloudTrail keeps events for 90 days, has them after some minutes, and answers two lookups per second (API
+reference, LookupEvents). Therefore the events are looked up by their names, not by secret.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def failed_rotations() -> FailedRotations:
 
 
 def failed_rotations_if_readable() -> FailedRotations | None:
-    """Read the failed rotations as `failed_rotations` does.
+    """Read the failed rotations, see `failed_rotations`.
 
     Returns:
-        The failures; None if the caller may not read CloudTrail, or others use up its lookups.
+        The failures; None if the caller may not read CloudTrail, or its calls are throttled.
     """
     try:
         return failed_rotations()
@@ -70,7 +70,7 @@ def newest(pages: Iterable[Sequence[tuple[str, FailedRotation]]]) -> FailedRotat
     """Keep the newest failure of each secret.
 
     Args:
-        pages: failures, as `failures` gives them.
+        pages: result of `failures`.
 
     Returns:
         The newest failure of each secret.

@@ -68,7 +68,7 @@ def read(form: str, text: str, name: str | None) -> dict[str, Content]:
 
     Args:
         form: one of FORMATS.
-        text: of the file.
+        text: text of the file.
         name: name of the secret, for a format of OF_ONE.
 
     Returns:
@@ -98,7 +98,7 @@ def read(form: str, text: str, name: str | None) -> dict[str, Content]:
 
 
 def _json_of(content: Content) -> str:
-    """A value as JSON: an object as it is, so that numbers keep their digits."""
+    """Return a value as JSON: an object as it is, so that numbers keep their digits."""
     if isinstance(content, bytes):
         return json.dumps({_BINARY: base64.b64encode(content).decode()})
     try:
@@ -108,7 +108,7 @@ def _json_of(content: Content) -> str:
 
 
 def _escaped(text: str) -> str:
-    """JSON in which characters that are not visible are escapes, for those who look at the file."""
+    """Return JSON in which invisible characters are escaped, so that a person can see them."""
     return "".join(each if each == "\n" or is_visible(each) else json_escape(each) for each in text)
 
 
@@ -150,7 +150,7 @@ def _of_dotenv(text: str) -> dict[str, Any]:
     from dotenv.parser import parse_stream  # noqa: PLC0415 - only this format needs it
 
     found = {}
-    # Its functions for whole files skip the lines that they cannot read.
+    # Its functions for whole files skip lines that they cannot parse.
     for line in parse_stream(io.StringIO(text)):
         if line.error or (line.key is not None and line.value is None):
             raise ValueError
@@ -186,7 +186,7 @@ def _size(node: Any, known: dict[int, int]) -> int:
         if not known[id(node)]:
             raise ValueError
         return known[id(node)]
-    known[id(node)] = 0  # until its parts are measured
+    known[id(node)] = 0  # replaced when its parts are measured
     parts = node.value
     if node.id == "mapping":
         names = [key.value for key, _ in parts]
@@ -204,7 +204,7 @@ def _of_json(text: str) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; json takes the last of two members of one name."""
+    """Return an object, and refuse two members of one name, of which json would take the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError
@@ -216,7 +216,7 @@ def _of_vault(text: str) -> Any:
     data = tree.get("data")
     if not isinstance(data, dict) or not (len(tree) == 1 or "request_id" in tree):
         return tree
-    # Version 2 of the engine answers the value under data.data, version 1 under data.
+    # Version 2 of the engine returns the value under data.data, version 1 under data.
     return data["data"] if isinstance(data.get("data"), dict) and "metadata" in data else data
 
 

@@ -1,4 +1,4 @@
-"""The policies that guard secrets: their own, and those of their keys with the keys' grants."""
+"""The policies that apply to secrets: their own, and those of their keys, with the keys' grants."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _KNOWN = (
     "secretsmanager:ResourceTag/",
     "secretsmanager:resource/",
 )
-"""Beginnings of the condition keys about a secret that are complete, and of those that no request has."""
+"""Prefixes of the condition keys of a secret whose values are complete, and of those that no request has."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key with the policies that guard it.
+    """A key with the policies that apply to it.
 
     Attributes:
         resource: as IAM compares it; None if it was not found.
         policy: its policy and its grants.
         tagged: True if its tags are known.
-        undecided: what access to it depends on in addition.
+        undecided: further conditions of access to it.
     """
 
     resource: KeyResource | None = None
@@ -64,7 +64,7 @@ class Key:
 
 @dataclass(frozen=True)
 class _Request:
-    """A call by anybody."""
+    """A call by any principal."""
 
     action: str
     resource: str
@@ -72,7 +72,7 @@ class _Request:
     known: tuple[str, ...]
 
     def by(self, principal: Principal) -> ApiCall:
-        """The call of a principal."""
+        """Return the call of a principal."""
         own = principal.keys_for_kms if self.action.startswith("kms:") else principal.keys
         known = (*self.known, *principal.known)
         return ApiCall(principal.name, self.action, self.resource, self.keys.with_others(own), known)
@@ -80,7 +80,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class Guarded:
-    """A secret with the policies that guard it.
+    """A secret with the policies that apply to it.
 
     Attributes:
         entry: the secret.
@@ -122,7 +122,7 @@ class Guarded:
 
         Args:
             principal: the caller.
-            operation: of Secrets Manager, such as ``GetSecretValue``.
+            operation: operation of Secrets Manager, such as ``GetSecretValue``.
 
         Returns:
             The calls, the operation's own first.
@@ -137,7 +137,7 @@ class Guarded:
 
         Args:
             principal: the caller.
-            actions: of KMS, such as ``kms:Encrypt``.
+            actions: actions of KMS, such as ``kms:Encrypt``.
 
         Yields:
             The calls; none without a key that was found.
@@ -162,7 +162,7 @@ class Guarded:
 
 
 def _account(name: str) -> str:
-    """The account of a principal; empty for the id of one that was deleted."""
+    """Return the account of a principal; empty for the id of one that was deleted."""
     if name.startswith("arn:"):
         return name.split(":")[4]
     return name if name.isdigit() else ""
@@ -172,7 +172,7 @@ class Guards:
     """Reads the policies of secrets and keys; those of a key once.
 
     Attributes:
-        unread: what could not be read, in words, with the error.
+        unread: descriptions of the parts that could not be read, with the error.
     """
 
     def __init__(self) -> None:
@@ -180,13 +180,13 @@ class Guards:
         self._keys: dict[tuple[str, str], Key] = {}
 
     def of(self, entry: Entry) -> Guarded:
-        """Read what guards a secret.
+        """Read the policies that apply to a secret.
 
         Args:
             entry: the secret.
 
         Returns:
-            The secret with its policies. One that could not be read may allow and deny everything.
+            The secret with its policies. A policy that could not be read may allow or deny everything.
 
         Raises:
             StoreError: AWS cannot be asked.
@@ -209,14 +209,14 @@ class Guards:
         return self.key(entry.key, entry.region)
 
     def key(self, name: str, region: str) -> Key:
-        """Read what guards a key, once.
+        """Read the policies that apply to a key, once.
 
         Args:
             name: its id, ARN or alias.
             region: its Region.
 
         Returns:
-            The key with its policy and grants. What could not be read may allow and deny everything.
+            The key with its policy and grants. A part that could not be read may allow or deny everything.
 
         Raises:
             StoreError: AWS cannot be asked.
@@ -251,14 +251,14 @@ class Guards:
         try:
             statements = statements_of(document, what)
             for each in statements:
-                tuple(principals_of(each))  # raises if they are not known
+                tuple(principals_of(each))  # raises an error if they are unknown
             return PreparedPolicy(statements)
         except PolicyUnsupported as error:
             self.unread[what] = error
             return PreparedPolicy(unread(what))
 
     def _asked(self, what: str, ask: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
-        """The answer of AWS; None if the caller may not have it."""
+        """Return the answer of AWS; None if the caller may not have it."""
         try:
             return ask(*given, **parameters)
         except (AccessDenied, RequestRefused, SecretDeleted, SecretNotFound) as error:

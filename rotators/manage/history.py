@@ -1,9 +1,10 @@
-"""Who changed a secret, and when: its events in CloudTrail.
+"""The changes of a secret, with caller and time, from its events in CloudTrail.
 
-CloudTrail has the events of 90 days and of one Region, lags some minutes behind, and answers two lookups per
-second (API reference, LookupEvents). A lookup takes one attribute. So the secret's ARN and name are looked
-up, and all changes and events of the service by their own names, because some name the secret only inside the
-record. Reads are too many for that, so only those are counted that CloudTrail finds by the secret.
+CloudTrail has the events of 90 days and of one Region, after some minutes, and answers two lookups per second
+(API reference, LookupEvents). A lookup has one attribute. So events are looked up by the secret's ARN and
+name. Changes and the service's own events are also looked up by their names, because in some of them only the
+record names the secret. There are too many reads for this, so only reads that CloudTrail finds by the secret
+are counted.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def history(view: SecretView, period: dt.timedelta) -> History:
     created = max(
         (each.time for each in changes if each.event == "CreateSecret" and not each.error), default=since
     )
-    changes = [each for each in changes if each.time >= created]  # before: an earlier secret of this name
+    changes = [each for each in changes if each.time >= created]  # not of an earlier secret
     changes.sort(key=lambda change: change.time, reverse=True)
     return History(since, tuple(changes), Counter(who for time, who in reads if time >= created))
 

@@ -1,9 +1,8 @@
 """The secrets of an account and Region, one after the other, without their values.
 
-ListSecrets gives 100 secrets per call. They are yielded as they arrive, so 100,000 of them need no more
-memory than 100. A throttled call is repeated after a pause; if that does not help, the listing fails, because
-an incomplete inventory would look complete.
-Source: API reference, ListSecrets and SecretListEntry.
+ListSecrets returns 100 secrets per call. They are yielded as they arrive, so 100,000 secrets need the memory
+of 100. A throttled call is repeated after a pause; if that does not help, the listing fails, because an
+incomplete inventory would look complete. Source: API reference, ListSecrets and SecretListEntry.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ class Entry:
     def value_since(self) -> dt.datetime | None:
         """The time of the last rotation; that of the creation if there was none.
 
-        The time of the last change does not count, because it is that of any change, such as of a tag.
+        The time of the last change is not used, because it also changes with a tag or a description.
         """
         return self.rotated or self.created
 
@@ -107,7 +106,7 @@ class Entry:
 
     @classmethod
     def of(cls, listed: Mapping[str, Any]) -> Entry:
-        """The entry of an element of ``SecretList``.
+        """Return the entry of an element of ``SecretList``.
 
         Args:
             listed: the element.
@@ -135,7 +134,7 @@ class Entry:
 
 
 def _utc(moment: dt.datetime | None) -> dt.datetime | None:
-    # botocore gives times in the zone of this machine.
+    # botocore returns times in the time zone of this machine.
     return moment.astimezone(dt.UTC) if moment else None
 
 
@@ -151,7 +150,7 @@ def entries(filters: Sequence[Mapping[str, Any]] = (), *, deleted: bool = False)
 
     Raises:
         AccessDenied: the caller may not list secrets.
-        StoreError: a page could not be read, also after pauses; what was yielded so far is incomplete.
+        StoreError: a page could not be read, even after pauses; the secrets yielded so far are incomplete.
     """
     client = clients.secrets_lister()
     request: dict[str, Any] = {"MaxResults": _PAGE, "Filters": list(filters)}
@@ -192,7 +191,7 @@ def named(names: Iterable[str], unread: list[tuple[str, RotatorsError]], *, dele
         except SecretNotFound:
             missing.append(name)
         except AccessDenied as error:
-            if error.reason is not None:  # about the caller or a key, and not about this secret
+            if error.reason is not None:  # about the caller or a key, not about this secret
                 raise
             unread.append((name, error))
         else:

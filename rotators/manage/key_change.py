@@ -1,14 +1,14 @@
 """Moves secrets from one KMS key to another, and proves for each version that it was encrypted again.
 
 UpdateSecret with a new key encrypts the versions with AWSCURRENT, AWSPENDING and AWSPREVIOUS again. Without
-kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds and encrypts nothing again, so only the
-keys that ListSecretVersionIds names prove the change. A version that was encrypted again keeps its old key
+kms:Encrypt on the new key or kms:Decrypt on the old one it succeeds but encrypts nothing again. Only the keys
+in the response of ListSecretVersionIds prove the change. A version that was encrypted again keeps its old key
 too; each of them decrypts it. Versions with other stages must be stored again, and those without a stage stay
 under the old key (API reference, UpdateSecret; User Guide, manage_update-encryption-key and
 security-encryption).
 
-A secret is moved completely or keeps its key: if a version was not encrypted again, the secret gets its old
-key back.
+A secret is moved completely or keeps its key: if a version was not encrypted again, the old key of the secret
+is restored.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class KeyChange:
     """The change of secrets from one key to another.
 
     Args:
-        old: the key that the secrets are under.
-        new: the key that they shall be under.
-        permissions: tells who may use the keys.
+        old: present key of the secrets.
+        new: new key of the secrets.
+        permissions: decides who may use the keys.
 
     Attributes:
         changes: one for each planned secret that can be moved.
         refused: planned secrets that cannot be moved, each with the reason.
-        remarks: what stays under the old key, and what was not checked.
+        remarks: versions that stay under the old key, and facts that were not checked.
         unchanged: number of the planned secrets that are not under the old key.
 
     Raises:
-        KeyCannotServe: secrets cannot be moved from the one or to the other.
+        KeyCannotServe: secrets cannot be moved from the old key, or not to the new one.
     """
 
     def __init__(self, old: KeyEntry, new: KeyEntry, permissions: KeyPermissions) -> None:
@@ -124,8 +124,8 @@ class KeyChange:
     def _check_rotation(self, entry: Entry, found: Sequence[Version]) -> None:
         """Refuse to store versions again during a rotation.
 
-        Secrets Manager abandons a rotation if a value is stored meanwhile, and takes AWSPENDING off
-        (UG:cloudtrail_log_entries, RotationAbandoned); the target may have the pending value already.
+        Secrets Manager abandons a rotation if a value is stored meanwhile, and removes AWSPENDING
+        (UG:cloudtrail_log_entries, RotationAbandoned); the target may already accept the pending value.
         """
         if entry.interrupted and (copied := [each for each in found if self._is_copied(each)]):
             raise KeyChangeRefused(
@@ -161,7 +161,7 @@ class KeyChange:
             The answer of UpdateSecret; None if the secret had the new key already.
 
         Raises:
-            KeyChangeRefused: the secret or its key is not as it was planned; nothing was changed.
+            KeyChangeRefused: the secret or its key differs from the plan; nothing was changed.
             KeyChangeIncomplete: versions were not encrypted again.
             StoreError: a call was refused.
         """
@@ -177,7 +177,7 @@ class KeyChange:
         found, answer = versions_of(entry.arn), None
         self._check_rotation(fresh, found)
         for each in found:
-            if COPY_STAGE in each.stages:  # of an interrupted command
+            if COPY_STAGE in each.stages:  # remains of an interrupted command
                 _move_stage(entry, COPY_STAGE, each.id, None)
         if names == self._new.arn and self._following(found):
             self._update(entry, self._old)  # only a change of the key encrypts again
@@ -201,7 +201,7 @@ class KeyChange:
         return answer
 
     def _put_back(self, entry: Entry, left: Sequence[Version], spelled: str | None) -> None:
-        """Give a secret its old key back, as the secret named it, and raise the error for it."""
+        """Restore the old key of a secret, with its original spelling, and raise the error."""
         cause = f"{_named(left)} of {entry.name} stayed under {self._old.name}"
         try:
             self._update(entry, self._old, spelled)
@@ -243,25 +243,25 @@ class KeyChange:
         return call_secrets_manager(entry.arn, "UpdateSecret", KmsKeyId=named)
 
     def _following(self, found: Iterable[Version]) -> list[Version]:
-        """The versions under the old key that a change of the key encrypts again."""
+        """Return the versions under the old key that a change of the key encrypts again."""
         return [each for each in found if self._is_left(each) and _follows(each)]
 
     def _is_left(self, version: Version) -> bool:
-        """True if the old key decrypts a version, and the new one does not."""
+        """Return True if the old key decrypts a version, and the new one does not."""
         keys = self._keys(version)
         return self._old.arn in keys and self._new.arn not in keys
 
     def _is_copied(self, version: Version) -> bool:
-        """True if a version under the old key is stored again, because no change of the key follows it."""
+        """Return True if an old-key version is stored again, because no change of the key follows it."""
         others = {*version.stages} - {COPY_STAGE}
         return bool(others) and not _follows(version) and self._is_left(version)
 
     def _is_elsewhere(self, version: Version) -> bool:
-        """True if other keys than these two decrypt a version."""
+        """Return True if other keys than these two decrypt a version."""
         return bool(version.keys) and self._both.isdisjoint(self._keys(version))
 
     def _is_unproved(self, version: Version) -> bool:
-        """True if a version should be under the new key, and nothing proves it.
+        """Return True if a version should be under the new key, but there is no proof.
 
         A pending version without keys has no value yet.
         """
@@ -278,7 +278,7 @@ class KeyChange:
         return self._arn(entry.key or OWN_ALIAS)
 
     def _arn(self, key: str) -> str:
-        """The ARN of a key; of one that cannot be described, what the secret calls it."""
+        """Return the ARN of a key; if it cannot be described, its name in the secret."""
         if key not in self._names:
             try:
                 self._names[key] = key_entry(key, rotation=False).arn

@@ -22,7 +22,7 @@ from rotators.manage.errors import KeyCannotBeCreated
 from rotators.manage.key_inventory import SYMMETRIC, KeyEntry, key_entries, key_entry
 
 DAYS = 365
-"""Days between automatic rotations, as KMS has it by default (API reference, EnableKeyRotation)."""
+"""Days between automatic rotations, which is KMS's default (API reference, EnableKeyRotation)."""
 
 ENCRYPT, SIGN, MAC = "ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC"
 
@@ -38,7 +38,7 @@ USAGES = {
 """Key specs with their key usages, the default first."""
 
 MEANT_FOR = "created-for"
-"""Tag of a key: the alias that it is meant for."""
+"""Tag of a key with the alias that it will get."""
 
 _ALIAS = re.compile(r"alias/(?!aws/)[a-zA-Z0-9/_-]{1,250}")
 _POLICY = "default"  # the name of every key policy
@@ -120,8 +120,8 @@ def _named(alias: str) -> KeyEntry | None:
 
 
 def _begun(wanted: NewKey) -> str | None:
-    """The ARN of the key that an interrupted command has created for this alias."""
-    unread: list[tuple[str, RotatorsError]] = []  # not ours: its creator can describe a key
+    """Return the ARN of the key that an interrupted command has created for this alias."""
+    unread: list[tuple[str, RotatorsError]] = []  # its creator can describe a key
     for key in key_entries(unread):
         fits = (key.spec, key.usage) == (wanted.spec, wanted.usage)
         unnamed = key.enabled and not key.aliases and not key.managed_by_aws
@@ -131,7 +131,7 @@ def _begun(wanted: NewKey) -> str | None:
 
 
 def _tags(arn: str) -> Mapping[str, str]:
-    """The tags of a key; none if they may not be read, as those of its creator may."""
+    """Return the tags of a key; empty if they may not be read, because its creator may read them."""
     try:
         tags = elements(clients.kms_lister(), "ListResourceTags", arn, "Tags", KeyId=arn)
     except AccessDenied as error:
@@ -146,14 +146,14 @@ class _Creation:
 
     Args:
         wanted: the key.
-        arn: of the key that an interrupted command has created, or None.
+        arn: ARN of the key that an interrupted command has created, or None.
     """
 
     def __init__(self, wanted: NewKey, arn: str | None) -> None:
         self._wanted, self._arn = wanted, arn
 
     def plan(self) -> Iterator[Change]:
-        """The changes, in their order."""
+        """Yield the changes, in their order."""
         wanted = self._wanted
         if self._arn is None:
             yield self._change(f"create a key ({wanted.spec}, {wanted.usage})", self._create)
@@ -207,6 +207,9 @@ def policy_for_secrets(arn: str) -> dict[str, Any]:
 
     Args:
         arn: ARN of the key.
+
+    Returns:
+        The policy document.
     """
     _, partition, _, region, account, _ = arn.split(":", 5)
     suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"

@@ -1,8 +1,8 @@
 """The KMS keys of an account and Region, and the versions of secrets that each key encrypts.
 
-UpdateSecret encrypts only versions with a stage again, so a secret can have versions under keys that it does
-not name any more (API reference, UpdateSecret, KmsKeyId). Only ListSecretVersionIds tells.
-Source: KMS API reference, ListKeys, DescribeKey, GetKeyRotationStatus and ListAliases.
+UpdateSecret encrypts only versions with a stage again, so a secret can have versions under its former keys
+(API reference, UpdateSecret, KmsKeyId). Only ListSecretVersionIds shows them. Source: KMS API reference,
+ListKeys, DescribeKey, GetKeyRotationStatus and ListAliases.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SYMMETRIC = "SYMMETRIC_DEFAULT"
 """Key spec of the keys that encrypt secrets."""
 
 OWN_ALIAS = f"alias/{OWN_KEY}"
-"""Alias of the key of Secrets Manager, as UpdateSecret takes it."""
+"""Alias of the key of Secrets Manager, as UpdateSecret accepts it."""
 
 _OWN_KEY_IN_VERSIONS = "DefaultEncryptionKey"  # API reference, SecretVersionsListEntry, KmsKeyIds
 _ALL_KEYS = "the keys of the account"
@@ -38,7 +38,7 @@ class KeyEntry:
     """A KMS key.
 
     Attributes:
-        arn: of the key.
+        arn: ARN of the key.
         aliases: names of its aliases, such as ``alias/app``.
         spec, usage: its key spec and key usage.
         state: its state, such as ``Enabled``.
@@ -123,7 +123,7 @@ def key_entry(named: str, *, rotation: bool = True) -> KeyEntry:
 
     Args:
         named: its id, ARN or alias; a key of another account by its ARN.
-        rotation: False to leave its rotation out, which another account seldom permits to ask for.
+        rotation: False to leave its rotation out, which another account seldom permits to read.
 
     Returns:
         The key.
@@ -140,7 +140,7 @@ def key_state(arn: str) -> str | None:
     """Return the state of a key that cannot be used now; None if it can.
 
     Args:
-        arn: its ARN, or as Secrets Manager names it.
+        arn: its ARN, or its name in a secret.
 
     Raises:
         StoreError: there is no such key, or the caller may not describe it.
@@ -183,7 +183,7 @@ def _primary(found: Mapping[str, Any]) -> str | None:
 
 
 def _aliases(client: Any) -> dict[str, list[str]]:
-    """The names of the aliases of each key, by the key's id."""
+    """Return the names of the aliases of each key, by the key's id."""
     found: dict[str, list[str]] = {}
     for each in elements(client, "ListAliases", _ALL_KEYS, "Aliases"):
         if key_id := each.get("TargetKeyId"):  # aliases of AWS may have no key yet
@@ -207,10 +207,13 @@ def secrets_by_key(keys: Iterable[KeyEntry], entries: Iterable[Entry]) -> dict[s
 
 
 def spellings(key: KeyEntry) -> frozenset[str]:
-    """Return the texts that can stand for a key in a secret or a version: ARN, id, and aliases.
+    """Return the names that a secret or a version can have for a key: ARN, id, and aliases.
 
     Args:
         key: the key.
+
+    Returns:
+        ARN, id, and each alias with and without the prefix of an ARN.
     """
     beginning = key.arn.rpartition(":")[0]
     aliases = {text for alias in key.aliases for text in (alias, f"{beginning}:{alias}")}
@@ -236,11 +239,14 @@ def versions_under(key: KeyEntry, entry: Entry) -> list[Version]:
 
 
 def other_keys(key: KeyEntry, version: Version) -> list[str]:
-    """Return the keys that a version is under too, because it was encrypted again.
+    """Return the other keys of a version, which was encrypted again.
 
     Args:
         key: the key.
         version: the version.
+
+    Returns:
+        Names as the service returned them.
     """
     return [each for each in version.keys if each not in spellings(key)]
 
@@ -268,13 +274,13 @@ class Needs:
         return not any(map(self._is_usable, other_keys(self._key, version)))
 
     def _is_usable(self, named: str) -> bool:
-        if named == _OWN_KEY_IN_VERSIONS:  # nobody can disable it
+        if named == _OWN_KEY_IN_VERSIONS:  # it cannot be disabled
             return True
         if named not in self._usable:
             try:
                 with clients.in_region_of(self._key.arn):
                     self._usable[named] = key_state(named) is None
-            except (AccessDenied, RequestRefused) as error:  # RequestRefused: there is no such key any more
+            except (AccessDenied, RequestRefused) as error:  # RequestRefused: the key no longer exists
                 if error.reason == "credentials":
                     raise
                 self._usable[named] = False

@@ -1,10 +1,10 @@
-"""Who may use the keys of a key change: the caller, the rotation functions, and the readers of secrets.
+"""Checks who may use the keys of a key change: the caller, the rotation functions, and readers of secrets.
 
-KMS answers a dry run as it would answer the call: policies of the key and the caller, grants, other accounts
-and the key's state count (KMS Developer Guide, testing-permissions). But the dry run does not come through
-Secrets Manager, so a condition on kms:ViaService can refuse it. A refused dry run is therefore decided a
-second time, by the policies as `rotators access` reads them. IAM's policy simulator looks at no policies of
-keys, and no grants (IAM API reference, SimulatePrincipalPolicy), so it proves nothing here.
+The result of a dry run in KMS is the result of the call: it includes policies of the key and the caller,
+grants, other accounts and the key's state (KMS Developer Guide, testing-permissions). But the dry run does
+not pass through Secrets Manager, so a condition on kms:ViaService can refuse it. After a refused dry run, the
+policies are evaluated as in `rotators access`. IAM's policy simulator ignores policies of keys and grants
+(IAM API reference, SimulatePrincipalPolicy), so its result is not a proof here.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class KeyPermissions:
         Args:
             entry: the secret.
             old: its key.
-            new: the key that it shall get.
+            new: its new key.
 
         Returns:
-            Who will not read it any more, and what could not be checked.
+            Descriptions of readers that would lose access, and of facts that could not be checked.
 
         Raises:
             KeyChangeRefused: the caller may not move it, or its rotation function may not use the new key.
@@ -69,12 +69,12 @@ class KeyPermissions:
         return [Remark(entry.name, each) for each in words]
 
     def _check_caller(self, entry: Entry, key: KeyEntry, operations: Sequence[str]) -> None:
-        if key.of_secrets_manager:  # it serves its whole account (User Guide, security-encryption)
+        if key.of_secrets_manager:  # its whole account may use it (User Guide, security-encryption)
             return
         refused = [f"kms:{each}" for each in operations if not _dry_run(key, each, entry)]
         caller = self._caller() if refused else None
         if caller is None:
-            return  # the change itself shows it
+            return  # the change itself will show it
         verdict = key_use(self._guarded(entry, key), caller, refused)
         if verdict.answer is AccessAnswer.NO:
             raise KeyChangeRefused(
@@ -84,7 +84,7 @@ class KeyPermissions:
             )
 
     def _function(self, entry: Entry, new: KeyEntry) -> Iterator[str]:
-        """Check the rotation function; tell what could not be checked."""
+        """Check the rotation function; yield descriptions of facts that could not be checked."""
         if not entry.rotation_enabled or entry.function_arn is None:
             return
         role = self._role_of(entry.function_arn, entry.arn)
@@ -107,7 +107,7 @@ class KeyPermissions:
             yield f"its rotation function may use {new.name} only if {'; '.join(verdict.conditions)} ({role})"
 
     def _readers(self, entry: Entry, old: KeyEntry, new: KeyEntry) -> Iterator[str]:
-        """Tell which users and roles read the secret now, and will not read its next value."""
+        """Yield descriptions of users and roles that can read the secret now, but not its next value."""
         account = self._account
         if isinstance(account, RotatorsError):
             yield f"whether all who read it may use {new.name} was not checked: {account.cause}"
@@ -129,7 +129,7 @@ class KeyPermissions:
             )
 
     def _role_of(self, function: str, secret: str) -> str | RotatorsError:
-        """The role that a function reads and writes secrets as."""
+        """Return the role that a function reads and writes secrets as."""
         if function not in self._roles:
             try:
                 with clients.in_region_of(secret), translated("GetFunctionConfiguration", function):
@@ -147,7 +147,7 @@ class KeyPermissions:
             return None
 
     def _principal(self, arn: str) -> Principal | None:
-        """A user or role with its policies; None if they may not be read, or are of another account."""
+        """Return a user or role with its policies; None if unreadable or of another account."""
         if isinstance(self._account, RotatorsError):
             return None
         try:

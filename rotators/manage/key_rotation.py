@@ -1,4 +1,4 @@
-"""Rotation of the material of KMS keys: what would change for each key.
+"""Rotation of the material of KMS keys: the plan for each key.
 
 A rotation keeps the key's id, ARN and aliases, and what older material encrypted is still decrypted. It
 encrypts no secret again (KMS Developer Guide, rotate-keys).

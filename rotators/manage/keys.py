@@ -1,4 +1,4 @@
-"""The KMS key that a person names, in all spellings that ListSecrets may use for it."""
+"""The names that ListSecrets may use for a KMS key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rotators.aws import clients
 from rotators.manage.calls import call, elements
 
 OWN_KEY = "aws/secretsmanager"
-"""The key that AWS manages. ListSecrets leaves it out."""
+"""The key that AWS manages. ListSecrets omits it."""
 
 
 def key_ids(named: str) -> frozenset[str]:

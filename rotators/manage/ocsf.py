@@ -1,8 +1,8 @@
 """Audit records in the form of the Open Cybersecurity Schema Framework, version 1.8.0.
 
 Every record is an event of the class Entity Management (3004): an operation by a micro service or a user on a
-managed entity, here the secret. API Activity (6003) was not chosen, because a step of a rotation is no API
-call, and CloudTrail has the calls. Account Change (3001) was not chosen either: it is about the user, and
+managed entity, here the secret. API Activity (6003) was not chosen, because a step of a rotation is not an
+API call, and CloudTrail has the calls. Account Change (3001) was not chosen either: it is about the user, and
 its successor is another class since 1.9.0.
 
 Source: github.com/ocsf/ocsf-schema, tag v1.8.0: events/base_event.json, events/iam/entity_management.json,
@@ -45,7 +45,7 @@ _REQUIRED = ("id", "time", "duration_ms", "source", "action", "outcome")
 
 
 def record_in(line: str) -> AuditRecord | None:
-    """Return the audit record of a line of a log.
+    """Return the audit record in a line of a log.
 
     Args:
         line: one line. Tools that print logs may put a time and a name before it.
@@ -100,7 +100,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "versions": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "moved": lambda value: isinstance(value, list) and all(map(_is_move, value)),
 }
-"""Members of a record to the check of their values; the other members are texts."""
+"""The check of the value, by member of a record; the other members are texts."""
 
 
 def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
         audited: the record.
 
     Returns:
-        The event, as JSON types. What the class has no attribute for is in ``unmapped``.
+        The event, as JSON types. Facts without an attribute in the class are in ``unmapped``.
     """
     record = audited.document()
     activity = _activity(record)
@@ -149,7 +149,7 @@ def ocsf_event(audited: AuditRecord) -> dict[str, Any]:
 
 
 def _known(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the members that are None, in objects too."""
+    """Return an object without the members that are None, at any depth."""
     return {
         name: _known(value) if isinstance(value, dict) else value
         for name, value in members.items()
@@ -167,7 +167,7 @@ def _activity(record: Mapping[str, Any]) -> str:
 
 
 def _milliseconds(time: str) -> int | None:
-    """Return a time in milliseconds since 1970; None if it is no time with a zone."""
+    """Return a time in milliseconds since 1970; None if it is not a time with a zone."""
     try:
         moment = dt.datetime.fromisoformat(time)
         return round(moment.timestamp() * 1000) if moment.tzinfo else None

@@ -1,7 +1,7 @@
 """The report as one HTML file, without scripts and without values.
 
-Texts of secrets, tags and messages come from outside; jinja2 escapes them, and characters that are not
-visible are shown as escapes.
+Texts of secrets, tags and messages are untrusted. jinja2 escapes them, and invisible characters are shown as
+escapes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def current_page(selector: Selector) -> str:
     """List secrets and return the page about them.
 
     Args:
-        selector: the secrets; none may be found.
+        selector: the secrets; the result may be empty.
 
     Returns:
         The page, see `html`.
@@ -61,7 +61,7 @@ def html(report: InventoryReport, details: Details) -> str:
 
     Args:
         report: its contents.
-        details: of some of the secrets.
+        details: details of some of the secrets.
 
     Returns:
         A complete HTML document without scripts, and without references to other files.
@@ -129,7 +129,7 @@ def _finalized(value: Any) -> Any:
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC)  # botocore gives times in the zone of this machine
+    return moment.astimezone(dt.UTC)  # botocore returns times in the time zone of this machine
 
 
 def _age(moment: dt.datetime | None, now: dt.datetime) -> str:
@@ -154,20 +154,20 @@ def _cause(message: str) -> tuple[str, str]:
 
 
 def _summary(entry: Entry) -> str:
-    """The number of versions, and the stages that are not the usual ones."""
+    """Return the number of versions, and the stages that are not the usual ones."""
     usual = {Stage.CURRENT, Stage.PREVIOUS}
     others = sorted({stage for held in entry.stages.values() for stage in held} - usual)
     return f"{len(entry.stages)}: {', '.join(others)}" if others else str(len(entry.stages))
 
 
 def _shown(versions: Sequence[Version]) -> Sequence[Version]:
-    """The versions with a stage, and some of the others; a secret may have a hundred of those."""
+    """Return the versions with a stage, and some of the others; a secret may have a hundred of those."""
     old = [version for version in versions if not version.stages]
     return [version for version in versions if version.stages or version in old[:_MOST_OLD_VERSIONS]]
 
 
 def _key(name: str, numbers: Mapping[str, int]) -> str:
-    """A key by its number in the table of keys, if it is in there."""
+    """Return a key as its number in the table of keys, if the table has it."""
     name = OWN_KEY if name == _DEFAULT_KEY else name
     return f"key {numbers[name]}" if name in numbers else name
 

@@ -1,4 +1,4 @@
-"""Rules over the inventory: which secrets break which rule.
+"""Checks the inventory against rules.
 
 A policy is a TOML file with rules. A rule has an ``id``, a ``title``, a ``level``, conditions of the selector
 (``select``), and requirements (``require``). The file is read completely before the first secret is listed.
@@ -24,7 +24,7 @@ from rotators.manage.requirements import REQUIREMENTS, Check
 from rotators.manage.selector import Selector, duration
 
 _Place = tuple[str | int, ...]
-"""Where a key is in a file: the keys of the tables around it, the number of its rule, and itself."""
+"""Place of a key in a file: the keys of the tables around it, the number of its rule, and the key itself."""
 
 PRESETS = ("cis", "pci-dss", "security-hub")
 """Names of the policies that come with the package."""
@@ -33,9 +33,9 @@ LEVELS = ("error", "warning", "note")
 
 _RULE_KEYS = ("id", "title", "level", "select", "require")
 _HEADER = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]""")
-# Their values would have to be read, or name single secrets.
+# Conditions that need values of secrets, or that name single secrets.
 _NOT_IN_RULES = {"ids", "engines", "deleted", "everything"}
-_ASKING = {"keys", "failed"}  # conditions that AWS is asked about, so that they are not tried here
+_ASKING = {"keys", "failed"}  # conditions that need calls of AWS, so that they are not evaluated here
 _ANY_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 _SELECT_KEYS = tuple(each.name for each in fields(Selector) if each.name not in _NOT_IN_RULES)
 
@@ -66,8 +66,8 @@ class PolicyFinding:
     Attributes:
         rule: the rule.
         secret: the secret.
-        message: why it breaks the rule.
-        unknown: True if the caller may not see what the rule is about.
+        message: reason why it breaks the rule.
+        unknown: True if the caller may not read the facts that the rule needs.
     """
 
     rule: PolicyRule
@@ -145,7 +145,7 @@ def read_policy(path: str) -> SecretPolicy:
     """Read a policy from a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         The rules.
@@ -248,7 +248,7 @@ class _Reader:
         raise PolicyInvalid(f"{self._path}, line {self._line(place, key)}, {key}: {why}")
 
     def _line(self, place: _Place, key: str) -> int:
-        """The line of a key; tomllib tells lines of syntax errors only.
+        """Return the line of a key; tomllib reports only the lines of syntax errors.
 
         The shortest beginning of the file that is valid and has the key ends with the key's statement.
         """

@@ -1,7 +1,7 @@
-"""The users and roles of the account, with all policies that take part in decisions about their calls.
+"""The users and roles of the account, with all policies that apply to their calls.
 
-GetAccountAuthorizationDetails gives them in pages (IAM API reference). A policy that is attached but not in
-the answer, or that cannot be read, counts as one that may allow and deny everything.
+GetAccountAuthorizationDetails returns them in pages (IAM API reference). An attached policy that is not in
+the response, or cannot be read, counts as one that may allow or deny everything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rotators.manage.calls import call
 from rotators.manage.errors import AccessUnknown, PrincipalNotFound
 
 _KINDS = ("User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy")
-_PAGE = 1000  # the most of a page
+_PAGE = 1000  # largest number of a page
 # SCPs do not apply to them (Organizations user guide, orgs_manage_policies_scps).
 _SERVICE_LINKED = ":role/aws-service-role/"
 
@@ -34,12 +34,12 @@ _OF_THE_ACCOUNT = ("aws:PrincipalTag/", "aws:username", "aws:SourceAccount", "aw
 
 @dataclass(frozen=True)
 class Principal:
-    """Someone whose access is decided.
+    """A principal whose access is decided.
 
     Attributes:
         name: ARN of a user or role; name of a service; ``account ID``; ``*`` for everybody.
-        context: condition keys that tell who it is.
-        known: beginnings of the condition keys about it that are known to be absent if not in the context.
+        context: condition keys that identify it.
+        known: prefixes of the condition keys about it that are absent if they are not in the context.
         identity: its own policies.
         boundary: its permissions boundary; None without one.
         organisation: SCPs, for each level of the organisation.
@@ -76,7 +76,7 @@ class IamAccount:
     """Users and roles of an account.
 
     Attributes:
-        id: of the account.
+        id: id of the account.
         principals: users and roles, in the order of their ARNs.
         unread: policies that could not be read, in words.
     """
@@ -95,7 +95,7 @@ class IamAccount:
             The user or role.
 
         Raises:
-            PrincipalNotFound: there is none.
+            PrincipalNotFound: there is no such user or role.
         """
         kind, _, short = name.rpartition(":")[2].replace("assumed-role/", "role/").partition("/")
         if ":assumed-role/" in name:
@@ -141,11 +141,11 @@ def read_account(organisation: Sequence[PreparedPolicy] = ()) -> IamAccount:
 
 
 def read_policies(path: str, kind: str) -> PreparedPolicy:
-    """Read policies that IAM does not have, such as SCPs of one level of an organisation.
+    """Read policies that IAM does not return, such as SCPs of one level of an organisation.
 
     Args:
         path: a file with a policy in JSON, or with a list of policies.
-        kind: of the policies, for the answer: ``SCP`` or ``session policy``.
+        kind: kind of the policies, for the answer: ``SCP`` or ``session policy``.
 
     Returns:
         The policies as one.
@@ -180,7 +180,7 @@ def _authorization_details() -> Mapping[str, Any]:
 
 
 class _Details:
-    """What IAM answers about an account, joined."""
+    """The joined pages of IAM's response about an account."""
 
     def __init__(self, account: IamAccount, answer: Mapping[str, Any]) -> None:
         self._account, self._answer = account, answer
@@ -193,7 +193,7 @@ class _Details:
             self._policies[policy["Arn"]] = self._policy(document, name)
 
     def principals(self, organisation: Sequence[PreparedPolicy]) -> Iterator[Principal]:
-        """The users and roles."""
+        """Yield the users and roles."""
         for user in self._answer.get("UserDetailList", ()):
             groups = map(self._of_group, user.get("GroupList", ()))
             context = {"aws:username": user["UserName"]}
@@ -257,6 +257,9 @@ def named_context(arn: str) -> dict[str, str]:
 
     Args:
         arn: its ARN.
+
+    Returns:
+        Values by condition key.
     """
     return {
         "aws:PrincipalArn": arn,

@@ -1,9 +1,8 @@
 """A new name for a secret. Secrets Manager cannot rename, so the secret is copied, and the old one stays.
 
 Values go from Secrets Manager to Secrets Manager only. AWSCURRENT and AWSPREVIOUS keep their version ids, so
-a repeated command finds what an interrupted one has stored. Tags of the copy say where it comes from, and
-whether it shall rotate: two secrets must never rotate the same user, so the old one's rotation is turned off
-first.
+a repeated command finds what an interrupted one has stored. Tags of the copy contain its origin, and whether
+it is to rotate. Two secrets must never rotate the same user, so the old one's rotation is turned off first.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ ORIGIN = "renamed-from"
 """Tag of a copy: the ARN of the secret that it was copied from, or the digest of a long one."""
 
 ROTATES = "renamed-rotates"
-"""Tag of a copy that shall rotate, until it does."""
+"""Tag of a copy whose rotation is to be turned on, until it is."""
 
-_LONGEST_VALUE = 256  # of a tag (API reference, Tag); a name has up to 512 characters
+_LONGEST_VALUE = 256  # length of a tag (API reference, Tag); a name has up to 512 characters
 
 _COPIED = (Stage.PREVIOUS, Stage.CURRENT)  # in this order, AWSPREVIOUS ends on the older version
 
@@ -101,11 +100,11 @@ class _Renaming:
         self._old, self._arn = str(origin["Name"]), str(origin["ARN"])
 
     def plan(self) -> Iterator[Change]:
-        """The changes, in their order."""
+        """Yield the changes, in their order."""
         arn: str | None = self._copy.get("ARN")
         copied = list(self._copied())
         for stage, _ in copied:
-            self._value(stage)  # before the rotation is turned off, because a copy without it is no use
+            self._value(stage)  # before the rotation is turned off, because a copy without it is of no use
         rotates = ROTATES in _tags(self._copy) if self._copy else bool(self._origin.get("RotationEnabled"))
         if not self._copy:
             words = f"create it with the description, the tags and the key of {self._old}"
@@ -129,14 +128,14 @@ class _Renaming:
             yield Change(self._new, words, self._rotate, arn, "RotateSecret")
 
     def _copied(self) -> Iterator[tuple[Stage, str]]:
-        """The stages whose values remain to be copied, with their versions."""
+        """Yield the stages whose values remain to be copied, with their versions."""
         for stage in () if self._has_own_value() else _COPIED:
             version = _holder(self._origin, stage)
             if version and version not in self._copy.get("VersionIdsToStages", {}):
                 yield stage, version
 
     def _has_own_value(self) -> bool:
-        """True if the copy has rotated or was written to; then older values must not become current in it."""
+        """Return True if the copy has a newer value of its own; older values must not become current then."""
         current = _holder(self._copy, Stage.CURRENT)
         if current is None:
             return False
@@ -147,7 +146,7 @@ class _Renaming:
         return call_secrets_manager(self._arn, operation, SecretId=self._new, **parameters)
 
     def _create(self, *, rotates: bool) -> object:
-        # Only AWS sets tags of its own, and the other ones say what was to be done with the old secret.
+        # Only AWS can set its own tags, and the other ones describe work on the old secret.
         tags = {
             key: value for key, value in _tags(self._origin).items() if not key.startswith(("aws:", ROTATES))
         }
@@ -164,14 +163,14 @@ class _Renaming:
         return self._call("PutSecretValue", **self._value(stage))
 
     def _value(self, stage: Stage) -> dict[str, Any]:
-        """The parameters that store the value of a version of the old secret in the copy."""
+        """Return the parameters that store the value of a version of the old secret in the copy."""
         read = call_secrets_manager(self._arn, "GetSecretValue", VersionStage=stage)
         version = SecretVersion.of(read).opened()
-        # A sealed value can be opened for its own secret only, so it is sealed again.
+        # A sealed value can be opened only for its own secret, so it is sealed again.
         return {"ClientRequestToken": version.version, **stored(self._new, version.content)}
 
     def _policy(self) -> str | None:
-        """The policy of the old secret, with the new name in ARNs."""
+        """Return the policy of the old secret, with the new name in ARNs."""
         policy = policy_of(self._arn)
         beginning = self._arn[: -len("-AbCdEf")]
         return policy and policy.replace(self._arn, f"{beginning[: -len(self._old)]}{self._new}-??????")
@@ -194,7 +193,7 @@ class _Renaming:
     def _rotate(self) -> None:
         rules = dict(self._origin.get("RotationRules", {}))
         if "ScheduleExpression" in rules:
-            rules.pop("AutomaticallyAfterDays", None)  # the service calculates it, and takes one of the two
+            rules.pop("AutomaticallyAfterDays", None)  # the service computes it from the other one
         function = self._origin["RotationLambdaARN"]
         self._call("RotateSecret", RotationLambdaARN=function, RotationRules=rules, RotateImmediately=False)
         self._call("UntagResource", TagKeys=[ROTATES])

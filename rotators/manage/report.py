@@ -1,4 +1,4 @@
-"""The contents of the report about all secrets, as the listing gives them."""
+"""The contents of the report about all secrets, from the listing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row:
 
     Attributes:
         entry: the secret.
-        attention: why it needs attention.
+        attention: reason why it needs attention.
         failure: its last rotation, if that failed.
     """
 
@@ -134,7 +134,7 @@ def current_report(selector: Selector) -> InventoryReport:
     """List secrets for a report.
 
     Args:
-        selector: the secrets; none may be found.
+        selector: the secrets; the result may be empty.
 
     Returns:
         The report, see `collect`.

@@ -50,7 +50,7 @@ def sarif(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> dict[str, 
 
 
 def _location(secret: Entry) -> dict[str, Any]:
-    # Code scanning takes no result without the path of a file, and no other scheme than that of the checkout.
+    # Code scanning requires the path of a file in each result, and accepts only the checkout's scheme.
     place = {"artifactLocation": {"uri": f"secrets/{quote(secret.name)}"}, "region": {"startLine": 1}}
     resource = {"name": secret.name, "fullyQualifiedName": secret.arn, "kind": "resource"}
     return {"physicalLocation": place, "logicalLocations": [resource]}
@@ -92,7 +92,7 @@ def junit(policy: SecretPolicy, findings: Sequence[PolicyFinding]) -> str:
 
 
 def _kind(finding: PolicyFinding) -> str:
-    """The element of a finding. Only those of the level error fail the check, and so the report."""
+    """Return the element of a finding. Only those of the level error fail the check, and so the report."""
     if finding.rule.level != LEVELS[0]:
         return "system-out"
     return "error" if finding.unknown else "failure"

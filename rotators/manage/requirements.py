@@ -1,4 +1,4 @@
-"""The requirements that a rule of a policy can have. Each looks at one secret."""
+"""The requirements that a rule of a policy can have. Each checks one secret."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _unused(entry: Entry, most: dt.timedelta, now: dt.datetime) -> str:
 
 
 def _rotation(entry: Entry, _true: bool, _now: dt.datetime) -> str:
-    # Secrets that a service manages show RotationEnabled too.
+    # Secrets that a service manages also have RotationEnabled.
     return "" if entry.rotation_enabled else "rotation is off"
 
 

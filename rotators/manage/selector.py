@@ -1,9 +1,9 @@
-"""The selector: which secrets a command is about. All commands share it.
+"""The selector of the secrets of a command. All commands share it.
 
 All conditions must hold. Of several values of one condition, one must hold. ``!`` before a value negates it,
-and each negated value must hold. The service filters names and tags as far as it can
-(API reference, ListSecrets, Filters); every condition is checked here again, because its filters do not bind
-a tag's value to its key.
+and each negated value must hold. The service filters names and tags as far as it can (API reference,
+ListSecrets, Filters); Every condition is checked here again, because its filters do not connect a tag's value
+with its key.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _Check = Callable[[Entry], bool]
 
 _DURATION = re.compile(r"([0-9]{1,6})(min|h|d|w)")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_FILTER_VALUES = 10  # of one filter
+_FILTER_VALUES = 10  # largest number of values of a filter
 _NEGATION = "!"
-_MOST_NAMED = 10  # in an error
+_MOST_NAMED = 10  # largest number of names in an error
 # Characters of a value of a filter (API reference, Filter), without the negation.
 _FILTERABLE = re.compile(r"[a-zA-Z0-9 :_@/+=.\-][a-zA-Z0-9 :_@/+=.\-!]*")
 
@@ -39,10 +39,10 @@ class Selector:
     """Conditions on secrets. A condition that is empty or None does not apply.
 
     Attributes:
-        ids: names or ARNs; only these secrets are looked at.
+        ids: names or ARNs; only these secrets are checked.
         names: beginnings of names.
         tags: ``key`` or ``key=value``.
-        engines: names of engines in the secrets' values. The values are read to find out.
+        engines: names of engines in the secrets' values, which are read for this.
         keys: aliases, ids or ARNs of KMS keys.
         stale: ages such as ``30d``: the value is at least that old.
         unused: ages: no value was read for that long, and the secret is that old.
@@ -50,8 +50,8 @@ class Selector:
         failed: True for secrets whose last rotation failed; False for the others.
         overdue: True for secrets whose next rotation is in the past; False for the others.
         replicated: True for replicated secrets; False for the others.
-        deleted: True to look at secrets too that are scheduled for deletion.
-        everything: True if all secrets are meant, so that no condition is needed.
+        deleted: True to include secrets that are scheduled for deletion.
+        everything: True to select all secrets without a condition.
     """
 
     ids: Sequence[str] = ()
@@ -70,7 +70,7 @@ class Selector:
 
     @property
     def is_empty(self) -> bool:
-        """True if there is no condition, so that all secrets are meant."""
+        """True if there is no condition, so that all secrets are selected."""
         return replace(self, deleted=False) == Selector()
 
     def select(self, now: dt.datetime) -> Selection:
@@ -83,7 +83,7 @@ class Selector:
             The secrets; they are listed while the result is iterated.
 
         Raises:
-            SelectorInvalid: a condition cannot be read; nothing was asked yet.
+            SelectorInvalid: a condition is not valid; no call was made yet.
             StoreError: a key or the failed rotations could not be read.
         """
         meets = self.check(now)
@@ -99,6 +99,9 @@ class Selector:
 
         Args:
             now: time that ages are counted from, with a zone.
+
+        Returns:
+            A function that returns True for a secret that meets the conditions.
 
         Raises:
             SelectorInvalid: a condition cannot be read.
@@ -130,7 +133,7 @@ class Selector:
     def _filters(self) -> list[dict[str, Any]]:
         """Filters of the service that leave out no secret that meets the conditions."""
         conditions = [("name", self.names)]
-        # One key only: the API does not say what two filters of one kind mean.
+        # Only one key: the API does not define the meaning of two filters of one kind.
         conditions += [("tag-key", _keys(texts)) for texts in _by_key(self.tags)[:1]]
         return [
             {"Key": key, "Values": list(dict.fromkeys(values))}
@@ -168,7 +171,7 @@ class Selection:
 
         Returns:
             The secret as it is; None if it no longer meets the conditions, no longer exists, or may not be
-            described, which `unread` tells.
+            described. In the last case, `unread` has its name.
 
         Raises:
             StoreError: it cannot be described for another reason.
@@ -185,7 +188,7 @@ class Selection:
         return fresh if self.meets(fresh) else None
 
     def require_complete(self) -> None:
-        """Refuse the selection if secrets are missing in it. Call it after the iteration.
+        """Raise an error if secrets are missing in the selection. Call it after the iteration.
 
         Raises:
             SecretsUnreadable: the caller may not read some of the secrets.
@@ -210,13 +213,13 @@ def _engine_of(value: SecretVersion) -> str | None:
 
 
 def refuse_unread(unread: Sequence[tuple[str, RotatorsError]]) -> None:
-    """Refuse an incomplete result.
+    """Raise an error if a result is incomplete.
 
     Args:
         unread: names of secrets that could not be read, with the error.
 
     Raises:
-        SecretsUnreadable: there are any.
+        SecretsUnreadable: ``unread`` is not empty.
     """
     if unread:
         names = ", ".join(f"{name} [{error.full_code}]" for name, error in unread[:_MOST_NAMED])
@@ -231,7 +234,7 @@ def duration(text: str) -> dt.timedelta:
         text: a number and a unit.
 
     Raises:
-        SelectorInvalid: it is something else.
+        SelectorInvalid: the text is not a duration.
     """
     found = _DURATION.fullmatch(text)
     if found is None:
@@ -242,7 +245,7 @@ def duration(text: str) -> dt.timedelta:
 
 
 def is_overdue(entry: Entry, now: dt.datetime) -> bool:
-    """Return True if a rotation should have happened already.
+    """Return True if the time of the next rotation has passed.
 
     Args:
         entry: the secret.
@@ -252,7 +255,7 @@ def is_overdue(entry: Entry, now: dt.datetime) -> bool:
 
 
 def _check(texts: Sequence[str], of: Callable[[str], _Check]) -> _Check:
-    """The check that one of the plain values holds, if there are any, and none of the negated ones."""
+    """Return the check that one of the plain values holds, if there are any, and none of the negated ones."""
     wanted = [of(text) for text in texts if not _negated(text)]
     refused = [of(text.removeprefix(_NEGATION)) for text in texts if _negated(text)]
 

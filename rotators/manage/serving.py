@@ -18,19 +18,19 @@ from rotators.manage.page import POLICY, message
 
 HOST = "127.0.0.1"
 
-_DEFAULT_PORT = 80  # which browsers leave out
+_DEFAULT_PORT = 80  # which browsers omit
 
 _FRESH_SECONDS = 5.0
-"""A page is made again when it is older, so that a reload does not list the secrets each time."""
+"""Age in seconds at which a page is created again, so that not every reload lists the secrets."""
 
 _IDLE_SECONDS = 30.0
-"""The longest wait for a request, because a connection that is open takes a thread."""
+"""The longest wait for a request, because an open connection occupies a thread."""
 
 _LOOK_SECONDS = 0.1
-"""The time between two looks of the server whether it must end."""
+"""The time between two checks of the server whether it has to stop."""
 
 _LAST_PAGE_SECONDS = 5.0
-"""The longest wait at the end for a page that is being made; with throttling, one can take minutes."""
+"""The longest wait at the end for a page that is being created; with throttling, this can take minutes."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -46,8 +46,8 @@ class Dashboard:
     """A web server with one page; use as a context manager.
 
     Args:
-        page: makes the page; a RotatorsError becomes a page about the error.
-        port: of the server; 0 takes a free one.
+        page: creates the page; a RotatorsError becomes a page about the error.
+        port: port of the server; 0 takes a free one.
 
     Raises:
         OSError: the port is taken.
@@ -73,8 +73,8 @@ class Dashboard:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        # The caller may change the environment afterwards. A page that is still being made would then ask
-        # another AWS.
+        # The caller may change the environment afterwards. A page that is still being created would then read
+        # from another AWS.
         if self._lock.acquire(timeout=_LAST_PAGE_SECONDS):
             self._lock.release()
 
@@ -89,13 +89,17 @@ class Dashboard:
         return int(self._server.server_address[1])
 
     def answer(self) -> tuple[HTTPStatus, str]:
-        """Return the status and the page; made again if the last one is older than some seconds."""
+        """Return the status and the page; a page that is older than some seconds is created again.
+
+        Returns:
+            HTTP status, and a complete HTML document, which explains an error.
+        """
         with self._lock:
             if self._ended:
                 return HTTPStatus.SERVICE_UNAVAILABLE, message("Ended", "Start the command again.")
             if self._made is None or time.monotonic() - self._made[0] > _FRESH_SECONDS:
                 made = self._make()
-                # Those who waited get this page, also if it took longer than a page is fresh.
+                # Waiting requests get this page, even if its creation took longer than this time.
                 self._made = (time.monotonic(), made)
             return self._made[1]
 
@@ -104,14 +108,14 @@ class Dashboard:
             return HTTPStatus.OK, self._page()
         except RotatorsError as error:
             return HTTPStatus.BAD_GATEWAY, message("The secrets could not be read", str(error))
-        except Exception as error:  # noqa: BLE001 - a browser shows no reason for an empty answer
+        except Exception as error:  # noqa: BLE001 - a browser shows no reason for an empty response
             text = f"Unexpected {type(error).__name__}. Next: run `rotators report`, which shows the error."
             return HTTPStatus.INTERNAL_SERVER_ERROR, message("The page could not be made", text)
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: a browser that goes away is no error, and the terminal belongs to the command."""
+        """Print nothing: a closed connection is not an error, and the command uses the terminal."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def send_error(self, code: int, *_: object, **__: object) -> None:
-        """Answer a request that is none with a page of our own; called by the library."""
+        """Answer an invalid request with a page of this project; called by the library."""
         status = HTTPStatus(code)
         self.close_connection = True
         self._send(status, message(status.phrase, f"Open {self.dashboard.address}"))
@@ -152,4 +156,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "rotators"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Print nothing: the terminal belongs to the command."""
+        """Print nothing, because the command uses the terminal."""

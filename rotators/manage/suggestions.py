@@ -1,7 +1,7 @@
-"""Policies that permit an application to read its secrets, and nothing more; they are printed, not attached.
+"""Policies that permit an application only to read its secrets; they are printed, not attached.
 
-Reading takes GetSecretValue; AWS's own caching libraries need DescribeSecret too. With a customer managed key
-it takes kms:Decrypt, which is permitted through Secrets Manager and for these secrets only
+A read needs GetSecretValue; AWS's own caching libraries need DescribeSecret too. With a customer managed key,
+a read also needs kms:Decrypt, which is permitted only through Secrets Manager and only for these secrets
 (UG:security-encryption, kms:ViaService and kms:EncryptionContext).
 """
 
@@ -31,14 +31,14 @@ _METADATA = [
     "secretsmanager:GetResourcePolicy",
     "secretsmanager:ListSecretVersionIds",
 ]
-"""The actions that an exclusive policy leaves to all, so that inventories stay complete."""
+"""The actions that an exclusive policy does not deny, so that inventories stay complete."""
 _EXCLUSIVE = "DenyOthers"
-_ROTATE, _OPERATE = "-rotate", "-operate"  # ends of the names of a stack's functions
+_ROTATE, _OPERATE = "-rotate", "-operate"  # suffixes of the names of a stack's functions
 
 
 @dataclass(frozen=True)
 class TagSelection:
-    """A tag that stands for secrets.
+    """A tag that identifies secrets.
 
     Attributes:
         key, value: of the tag.
@@ -55,7 +55,7 @@ class ResourcePolicy:
     Attributes:
         guarded: the secret, with the policies that it has now.
         document: the policy.
-        findings: what ValidateResourcePolicy found.
+        findings: faults that ValidateResourcePolicy found.
     """
 
     guarded: Guarded
@@ -71,7 +71,7 @@ class Suggestion:
         role: ARN of its role.
         identity: policy for the role.
         resources: policies for the secrets; empty unless the secrets become exclusive.
-        faults: why the policies do not do what they shall, in words.
+        faults: differences between the effect of the policies and the wanted one, in words.
     """
 
     role: str
@@ -87,14 +87,14 @@ def suggested(
     tag: TagSelection | None,
     kept: Sequence[str] | None,
 ) -> Suggestion:
-    """Make the policies for an application, and check what they would do.
+    """Create the policies for an application, and check their effect.
 
     Args:
         secrets: the secrets that it reads.
         account: the users and roles.
         role: name or ARN of its role.
         tag: permit all secrets with this tag; None for these secrets alone.
-        kept: who is not denied by policies of the secrets; None for no such policies.
+        kept: principals that policies of the secrets do not deny; None for no such policies.
 
     Returns:
         The policies; nothing is changed.
@@ -156,7 +156,7 @@ def _patterns(secrets: Sequence[Guarded]) -> list[str]:
 
 
 def _decryption(secrets: Sequence[Guarded], tag: TagSelection | None) -> Iterator[Document]:
-    """A statement for each key, because each condition on the encryption context belongs to one key."""
+    """Yield a statement for each key, because each condition on the encryption context belongs to one key."""
     keys = sorted({each.key.resource.arn for each in secrets if each.key.resource})
     for number, arn in enumerate(keys, 1):
         of_key = [each for each in secrets if each.key.resource and each.key.resource.arn == arn]
@@ -206,7 +206,7 @@ def exclusive_policy(secret: Guarded, kept: Sequence[str]) -> Document:
 
 
 def kept_principals(secret: Guarded, account: IamAccount, role: str, named: Sequence[str]) -> list[str]:
-    """List who must keep access to a secret, so that no caller is locked out.
+    """List the principals that must keep access to a secret, so that no caller is locked out.
 
     Args:
         secret: the secret.
@@ -219,7 +219,7 @@ def kept_principals(secret: Guarded, account: IamAccount, role: str, named: Sequ
         function, the caller, and the root user of the account.
 
     Raises:
-        PrincipalNotFound: a name is no user or role of the account.
+        PrincipalNotFound: the account has no user or role of a name.
         SuggestionRefused: the role of the rotation function is not known.
     """
     others = [each if each.startswith("arn:") else account.find(each).name for each in named]
@@ -228,7 +228,7 @@ def kept_principals(secret: Guarded, account: IamAccount, role: str, named: Sequ
 
 
 def _known_arn(account: IamAccount, arn: str) -> str:
-    """The ARN that IAM compares for a caller: that of the role for a session."""
+    """Return the ARN that IAM compares for a caller: for a session, that of its role."""
     try:
         return account.find(arn).name
     except PrincipalNotFound:
@@ -268,7 +268,7 @@ def validated(secret: Guarded, document: Document) -> ResourcePolicy:
         document: the policy.
 
     Returns:
-        The policy, with what the service found.
+        The policy, with the faults that the service found.
 
     Raises:
         AccessDenied: the caller lacks secretsmanager:ValidateResourcePolicy or PutResourcePolicy.
@@ -278,7 +278,7 @@ def validated(secret: Guarded, document: Document) -> ResourcePolicy:
 
 
 def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: IamAccount) -> Iterator[str]:
-    """Check with the evaluator that the policies would do what they shall.
+    """Check with the evaluator that the policies have the wanted effect.
 
     Args:
         suggestion: the policies.
@@ -286,7 +286,7 @@ def faults_of(suggestion: Suggestion, secrets: Sequence[Guarded], account: IamAc
         account: the users and roles.
 
     Yields:
-        Descriptions of what they would not do.
+        Descriptions of the differences.
     """
     role = account.find(suggestion.role)
     added = PreparedPolicy(statements_of(suggestion.identity, "the suggested policy"))

@@ -26,7 +26,7 @@ def values_of(found: Iterable[Entry]) -> Iterator[tuple[Entry, SecretVersion | R
 
     Raises:
         AccessDenied: the caller may not use BatchGetSecretValue.
-        StoreError: a call failed, or a value may be readable later; what was yielded so far is incomplete.
+        StoreError: a call failed, or a value may be readable later; the result so far is incomplete.
     """
     remaining = iter(found)
     while some := list(islice(remaining, _BATCH)):

@@ -26,16 +26,16 @@ from rotators.manage.report import InventoryReport, collect
 T = TypeVar("T")
 
 _DETAILS = Details()
-"""None: they need calls for single secrets."""
+"""No details, because they need calls for single secrets."""
 
 _LOOK_SECONDS = 0.1
-"""The time between two looks whether the time is over."""
+"""The time between two checks of the remaining time."""
 
 _STYLE = resources.files("rotators.manage").joinpath("pages", "widget.css").read_text(encoding="utf-8")
 
 
 class _Reading(threading.Thread):
-    """Reads what the widget shows, in a thread, because a call that gets no answer takes a minute.
+    """Reads the data of the widget in a thread, because a call without an answer takes a minute.
 
     Args:
         seconds_left: the time that is left, in seconds.
@@ -100,7 +100,7 @@ def widget(seconds_left: Callable[[], float], *, dark: bool) -> str:
     reading = _Reading(seconds_left)
     reading.start()
     reading.wait()
-    # It may go on. The flags are looked at first, so that they never promise more than there is.
+    # The thread may continue. The flags are read first, so that they are never true for incomplete data.
     listed, known = reading.listed, reading.known
     secrets, failed = list(reading.secrets), newest(list(reading.failures))
     if reading.error is not None:

@@ -1,8 +1,8 @@
 """The file of a receipt: a DSSE envelope (secure-systems-lab/dsse, envelope.md and protocol.md).
 
-An envelope has exactly one form in bytes here, so every changed byte of a file shows: the payload and the
-name of the key are signed, and the rest has no second spelling. Only the signature itself has one (ECDSA
-accepts r, n - s too); then the next receipt names another digest.
+An envelope has exactly one valid form in bytes, so every changed byte of a file is detected: the payload and
+the name of the key are signed, and the rest has only one spelling. Only the signature has a second form
+(ECDSA also accepts r, n - s); in that case the digest in the next receipt differs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rotators.receipts.errors import ReceiptUnreadable
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 LONGEST_FILE = 16_384
-"""Bytes of a receipt's file; KMS signs 4,096 bytes."""
+"""Maximum size of a receipt's file in bytes; KMS signs 4,096 bytes."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Envelope:
 
     Attributes:
         payload: the statement.
-        key_id: name of the key; nothing may rely on it, because it is not signed.
-        signature: in DER.
+        key_id: name of the key; it must not be relied on, because it is not signed.
+        signature: signature in DER.
     """
 
     payload: bytes
@@ -35,7 +35,11 @@ class Envelope:
     signature: bytes
 
     def encoded(self) -> bytes:
-        """Return the bytes of the file."""
+        """Return the bytes of the file.
+
+        Returns:
+            JSON in UTF-8, without blanks.
+        """
         signatures = [{"keyid": self.key_id, "sig": _text(self.signature)}]
         envelope = {"payload": _text(self.payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
         return json.dumps(envelope, separators=(",", ":")).encode()
@@ -45,13 +49,13 @@ class Envelope:
         """Read a file.
 
         Args:
-            data: its bytes, from outside.
+            data: its bytes; untrusted.
 
         Returns:
             The envelope; its signature is not verified.
 
         Raises:
-            ReceiptUnreadable: it is no envelope, or not in the form that `encoded` gives.
+            ReceiptUnreadable: it is not an envelope, or not in the form that `encoded` returns.
         """
         if len(data) > LONGEST_FILE:
             raise ReceiptUnreadable(f"it has more than {LONGEST_FILE} bytes")
@@ -69,10 +73,13 @@ class Envelope:
 
 
 def signed_bytes(payload: bytes) -> bytes:
-    """Return what is signed for a payload: DSSE's pre-authentication encoding (protocol.md).
+    """Return the bytes that are signed for a payload: DSSE's pre-authentication encoding (protocol.md).
 
     Args:
         payload: the statement.
+
+    Returns:
+        The bytes, of which KMS computes the digest.
     """
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

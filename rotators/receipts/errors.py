@@ -13,7 +13,7 @@ _OF_SECRETS = (None, "kms")  # reasons whose next actions are about a secret and
 
 @contextmanager
 def calling(action: str, resource: str, remedy: str) -> Iterator[None]:
-    """Run calls of boto3 about a bucket or key of receipts; their errors become ours.
+    """Run calls of boto3 about a bucket or key of receipts, and translate their errors.
 
     Args:
         action: name of the API's operation.
@@ -24,7 +24,7 @@ def calling(action: str, resource: str, remedy: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        StoreError: as `translated` raises it.
+        StoreError: as for `translated`.
     """
     try:
         with translated(action, resource):

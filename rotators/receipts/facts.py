@@ -1,9 +1,9 @@
-"""Which rotations of a secret have no receipt yet, and what is known about them (pure functions).
+"""Finds the rotations of a secret without a receipt, and the facts about them (pure functions).
 
-Rotations are put in order by the times at which Secrets Manager stored their versions: this is one clock, and
-no stage that is moved later changes it. The steps are those that the rotation function logged: it writes one
-line per step in any case, so a receipt costs a rotation nothing. A line counts only if Secrets Manager has
-the version that it names.
+Rotations are ordered by the times at which Secrets Manager stored their versions: they come from one clock,
+and later moves of stages do not change them. The steps are those that the rotation function logged. It writes
+one line per step in any case, so receipts add no call to a rotation. A line counts only if Secrets Manager
+has the version that it names.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rotated:
         failed_steps: number of steps that failed before; None if the steps are unknown.
         rotator, strategy: names, or None.
         replaced: the version that was AWSCURRENT before, or None.
-        own_event: True if the event that is handled is about this rotation.
+        own_event: True if the handled event is about this rotation.
     """
 
     version: str
@@ -52,7 +52,7 @@ class Rotated:
 
     @property
     def passed_tests(self) -> tuple[str, ...]:
-        """The tests that ran and passed; a step that found its work done did not test."""
+        """The tests that ran and passed. A step that had nothing to do did not test."""
         tested = (Outcome.DONE, Outcome.TESTED_CURRENT)
         tests = (step for step in self.steps if step.name == Step.TEST)
         return tuple(step.name for step in tests if step.outcome in tested)
@@ -69,10 +69,10 @@ class Rotated:
 
 
 def latest(time: dt.datetime) -> dt.datetime:
-    """Return the latest time that a time can stand for: without a fraction, it can be any of its second.
+    """Return the latest time that a time can mean: without a fraction, it can be any time of its second.
 
     Args:
-        time: as a service tells it.
+        time: time in a response of a service.
     """
     return time if time.microsecond else time + _SECOND
 
@@ -82,8 +82,8 @@ class ReceiptGap:
     """The part of a secret's history that may have rotations without a receipt: up to an event.
 
     Attributes:
-        versions: of the secret that were stored after that of the newest receipt, newest first; not empty.
-        since: time from which the log tells their rotations.
+        versions: versions stored after the version of the newest receipt, newest first; not empty.
+        since: time from which the log has their rotations.
         before: version that was AWSCURRENT before the current one, or None.
         end: time of the end of the event's rotation.
         is_certain: True if the service says that it has rotated the secret since the newest receipt.
@@ -97,10 +97,10 @@ class ReceiptGap:
 
     @property
     def expected(self) -> str:
-        """The version of the event's rotation: the current one, if nothing has changed that since.
+        """The version of the event's rotation: the current one, if it has not changed since.
 
-        Otherwise the last one that was stored before the rotation's end: others can be stored between its
-        version and its end only while it is interrupted.
+        Otherwise the last one that was stored before the rotation's end: other versions can be stored in
+        between only while it is interrupted.
         """
         return self._current or self.versions[0].id
 
@@ -121,6 +121,9 @@ class ReceiptGap:
 
         Args:
             logged: steps that the function logged about the secret since `since`, oldest first.
+
+        Returns:
+            The rotations; empty if the log has none of them.
         """
         ended = {each.version: each for each in _ended(logged)}
         known = {version.id for version in self.versions} & ended.keys()
@@ -130,7 +133,10 @@ class ReceiptGap:
         return [self._completed(each) for each in found if each]
 
     def _completed(self, rotation: Rotated) -> Rotated:
-        """Add what the stages tell: they tell what was replaced only while nothing newer is current."""
+        """Add the facts from the stages.
+
+        They show the replaced version only while no newer version is current.
+        """
         return replace(
             rotation,
             replaced=self.before if rotation.version == self._current else None,
@@ -141,17 +147,17 @@ class ReceiptGap:
 def gap(
     versions: Sequence[Version], head: Receipt | None, event: dt.datetime, rotated: dt.datetime | None
 ) -> ReceiptGap | None:
-    """Return what may have no receipt at an event; None if the chain has the event's rotation.
+    """Return the rotations that may lack a receipt at an event; None if the chain has the event's rotation.
 
     The log of a function has the steps of all its secrets, so as little of it is read as possible: if only
     one version was stored since the newest receipt, only the steps since then.
 
     Args:
-        versions: of the secret, newest first.
+        versions: versions of the secret, newest first.
         head: the newest receipt of the secret, or None.
         event: time of the event RotationSucceeded.
-        rotated: time of the last rotation, as the service tells it; None if rotation is switched off. A
-            version that was stored later did not come from a rotation, whatever an event or a log says.
+        rotated: time of the last rotation in the service's response; None if rotation is off. A version that
+            was stored later is not from a rotation, even if an event or a log says so.
     """
     end = event if rotated is None else min(event, rotated)
     stored_before = latest(event) if rotated is None else min(latest(event), latest(rotated))
@@ -170,7 +176,7 @@ def _log_since(newer: Sequence[Version], after: dt.datetime | None, end: dt.date
 
 
 def _position(versions: Sequence[Version], head: Receipt) -> dt.datetime:
-    """When a receipt's version was stored; if the service has deleted it, when it had certainly been."""
+    """Return the time at which a receipt's version was stored; if deleted, the latest possible time."""
     stored = (each.created for each in versions if each.id == head.version)
     return next((time for time in stored if time), head.rotated)
 
@@ -187,7 +193,7 @@ def _is_between(version: Version, after: dt.datetime | None, end: dt.datetime) -
 
 
 def _ended(logged: Sequence[LoggedStep]) -> list[Rotated]:
-    """The rotations whose finishSecret succeeded."""
+    """Return the rotations whose finishSecret succeeded."""
     by_token: dict[str, list[LoggedStep]] = {}
     for step in logged:
         by_token.setdefault(step.token, []).append(step)
@@ -199,7 +205,7 @@ def _rotation(token: str, steps: Sequence[LoggedStep]) -> Rotated | None:
     succeeded = [step for step in steps if step.failure is None and step.outcome != "failed"]
     finish = next((step for step in succeeded if step.step == Step.FINISH), None)
     if finish is None or not any(step.outcome == Outcome.DONE for step in succeeded):
-        return None  # steps that find their work done are also called for a value that a person stored
+        return None  # steps that have nothing to do are also called for a value that a person stored
     until = [step for step in succeeded if step.time <= finish.time]
     last = {step.step: step for step in until if step is finish or step.step != Step.FINISH}
     kept = [last[name] for name in Step if name in last]
@@ -224,5 +230,5 @@ def _step(logged: LoggedStep) -> ReceiptStep:
 
 
 def _name(text: str, longest: int = LONGEST_NAME) -> str:
-    """A name from the log, as a receipt can have it."""
+    """Return a name from the log in the form that a receipt permits."""
     return "".join(char if char.isprintable() else "?" for char in text[:longest])

@@ -12,7 +12,7 @@ from securesystemslib.signer import Signature, SSlibKey  # type: ignore[attr-def
 from rotators.receipts.errors import ReceiptInputInvalid
 from rotators.receipts.verification import Verify
 
-_ANY = "any"  # DSSE: the name of a key is a hint that nothing may rely on
+_ANY = "any"  # DSSE: the name of a key is a hint that must not be relied on
 
 
 def verifier(keys: Sequence[bytes]) -> Verify:
@@ -22,7 +22,7 @@ def verifier(keys: Sequence[bytes]) -> Verify:
         keys: public keys in PEM; a signature by one of them is valid.
 
     Raises:
-        ReceiptInputInvalid: one is no public key that can be used.
+        ReceiptInputInvalid: a text is not a usable public key.
     """
     loaded = [_key(pem) for pem in keys]
 

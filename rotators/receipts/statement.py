@@ -29,12 +29,12 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:rotators:receipt:v1"
 
 LONGEST_NAME = 64
-"""Most characters of a rotator's or strategy's name."""
+"""Largest number of characters of a rotator's or strategy's name."""
 
 LONGEST_WORD = 16
-"""Most characters of a step's name or outcome."""
+"""Largest number of characters of a step's name or outcome."""
 
-_VERSION_ID = "secretVersionId"  # in place of the name of a digest's algorithm
+_VERSION_ID = "secretVersionId"  # instead of the name of a digest's algorithm
 
 Arn = Annotated[str, StringConstraints(min_length=1, max_length=640)]
 ShortName = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
@@ -127,6 +127,9 @@ def encoded(receipt: Receipt) -> bytes:
 
     Args:
         receipt: the predicate.
+
+    Returns:
+        JSON in UTF-8.
     """
     statement = _Statement(
         _type=STATEMENT_TYPE, subject=(_subject(receipt),), predicate_type=PREDICATE_TYPE, predicate=receipt
@@ -138,7 +141,7 @@ def decoded(payload: bytes) -> Receipt:
     """Read a statement.
 
     Args:
-        payload: JSON, from outside.
+        payload: JSON; untrusted.
 
     Returns:
         Its predicate.

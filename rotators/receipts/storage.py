@@ -1,8 +1,8 @@
 """The receipts in their bucket: one folder per secret, one object per receipt, named by its number.
 
 A number is taken by a conditional write (S3 guide, conditional-writes: ``If-None-Match``), so two writers
-cannot both continue a chain at the same place. Of each object, its first version counts: Object Lock keeps
-it, whatever is written or deleted afterwards.
+cannot both continue a chain at the same place. The first version of each object counts: Object Lock keeps it,
+even if the object is overwritten or deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StoredReceipt:
         place: folder and name, such as ``prod-db-AbCdEf-…/000000001.json``.
         data: its bytes.
         replaced: True if the bucket has a later version of it, or a deletion.
-        error: why it could not be read; its bytes are empty then.
+        error: reason why it could not be read, in which case its bytes are empty.
     """
 
     place: str
@@ -57,7 +57,7 @@ def folder_of(arn: str) -> str:
     """Return the name of a secret's folder: readable, and different for each ARN.
 
     Args:
-        arn: of the secret.
+        arn: ARN of the secret.
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", arn.rpartition(":")[2])[-_LONGEST_WORD:].strip("-")
     return f"{words}-{hashlib.sha256(arn.encode()).hexdigest()[:16]}"
@@ -67,8 +67,8 @@ def place_of(arn: str, number: int) -> str:
     """Return the place of a receipt.
 
     Args:
-        arn: of the secret.
-        number: of the receipt.
+        arn: ARN of the secret.
+        number: number of the receipt.
     """
     return f"{folder_of(arn)}/{number:09}.json"
 
@@ -78,6 +78,9 @@ def number_in(place: str) -> int | None:
 
     Args:
         place: folder and name.
+
+    Returns:
+        The number, which has nine digits in the name.
     """
     found = re.fullmatch(r"(?:.*/)?(\d{9})\.json", place)
     return int(found[1]) if found else None
@@ -88,7 +91,7 @@ class Bucket:
     """A bucket with receipts.
 
     Attributes:
-        name: of the bucket.
+        name: name of the bucket.
         prefix: beginning of all keys, such as ``audit/``; the function uses none.
     """
 
@@ -97,6 +100,9 @@ class Bucket:
 
     def read(self) -> Iterator[StoredReceipt]:
         """Yield all files.
+
+        Yields:
+            Each file with its bytes, or with the error why it could not be read.
 
         Raises:
             StoreError: the bucket cannot be read.
@@ -108,7 +114,7 @@ class Bucket:
         """List the files of a secret that have the name of a receipt.
 
         Args:
-            arn: of the secret.
+            arn: ARN of the secret.
 
         Returns:
             The files by number.
@@ -157,7 +163,7 @@ class Bucket:
                     Key=self.prefix + place,
                     Body=data,
                     ContentType="application/json",
-                    ChecksumAlgorithm="SHA256",  # Object Lock needs one (API:PutObject)
+                    ChecksumAlgorithm="SHA256",  # Object Lock requires it (API:PutObject)
                     IfNoneMatch="*",
                 )
             except ClientError as error:

@@ -1,9 +1,10 @@
-"""Verifies chains of receipts offline: with the files and the public key, and nothing else (pure).
+"""Verifies chains of receipts offline, with only the files and the public key (pure functions).
 
-It detects: a file that is no receipt, a changed byte, a signature by another key, a receipt at another
+It detects a file that is not a receipt, a changed byte, a signature by another key, a receipt at another
 place, a missing one, and one that was signed again (the next receipt has the digest of the first signature).
-The end of a chain has no next receipt: whether receipts are missing there, or the last one was signed again,
-is detected only against a result of an earlier verification (`Known`), or by Object Lock in the bucket.
+After the last receipt of a chain there is no next one. So receipts that are missing at the end, or a last one
+that was signed again, are detected only by comparison with the result of an earlier verification (`Known`),
+or prevented by Object Lock in the bucket.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rotators.receipts.statement import Receipt, decoded
 from rotators.receipts.storage import StoredReceipt, folder_of, number_in
 
 Verify = Callable[[bytes, bytes], bool]
-"""Returns True if a signature of signed bytes is by one of the keys: the bytes, the signature."""
+"""A function of signed bytes and a signature; returns True if the signature is by one of the keys."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Known:
     """The end of a chain, as it was verified earlier.
 
     Attributes:
-        number: of the newest receipt.
+        number: number of the newest receipt.
         digest: SHA-256 of its file.
     """
 
@@ -55,12 +56,12 @@ class Chain:
     """The result for the receipts of one secret.
 
     Attributes:
-        folder: of its files.
+        folder: folder of its files.
         secret: ARN of the secret; None if no receipt could be read.
         receipts: those with a valid signature, by number.
         newest: number and digest of the last file; None without files.
-        findings: what is wrong; a chain without findings is intact.
-        notes: what is worth knowing, and no fault of the chain.
+        findings: faults; a chain without findings is intact.
+        notes: remarks that are not faults of the chain.
     """
 
     folder: str
@@ -91,7 +92,7 @@ def verified(stored: Iterable[StoredReceipt], verify: Verify, known: Mapping[str
         known: ends of chains that were verified earlier, by folder.
 
     Returns:
-        One result per folder, also for a folder that is only known from earlier.
+        One result per folder, also for a folder that is only in ``known``.
     """
     by_folder: dict[str, list[_Link]] = {}
     for file in stored:  # one at a time: many files need more memory than their receipts
@@ -134,7 +135,7 @@ def _chain(folder: str, found: Sequence[_Link], known: Known | None) -> Chain:
 
 
 def _receipt(file: StoredReceipt, number: int, verify: Verify) -> tuple[Receipt | None, list[ReceiptFinding]]:
-    """The receipt in a file, if its signature is valid, and what is wrong with the file by itself."""
+    """Return the receipt in a file, if its signature is valid, and the faults of the file by itself."""
     if file.error:
         return None, [ReceiptFinding(file.place, "unreadable", f"it could not be read: {file.error}")]
     try:

@@ -24,7 +24,7 @@ from rotators.receipts.facts import ReceiptGap, Rotated, gap, latest
 from rotators.receipts.statement import Code, Receipt, decoded, encoded, now
 from rotators.receipts.storage import Bucket, StoredReceipt, place_of
 
-# A log line can be found some seconds after it was written; the event may be here earlier.
+# A log line can be found only some seconds after it was written; the event may arrive earlier.
 _WAITS = (1.0, 2.0, 4.0, 8.0)
 _FRESH = dt.timedelta(minutes=15)  # the log of an older rotation is complete
 _TRIES = 5
@@ -35,10 +35,10 @@ _REMEDY = "Enable the key that signs receipts, and permit the receipt function t
 
 @dataclass(frozen=True)
 class ReceiptSettings:
-    """Where receipts go, and who signs them.
+    """The bucket of the receipts, and the key that signs them.
 
     Attributes:
-        bucket: of the receipts.
+        bucket: bucket of the receipts.
         key_arn: KMS key that signs.
         function_arn: rotation function whose rotations get receipts.
     """
@@ -71,7 +71,7 @@ class _Head:
 
     Attributes:
         number: the last number that is taken; 0 for a chain without receipts.
-        digest: of the file with this number.
+        digest: digest of the file with this number.
         receipt: the newest receipt that the key signed for this place.
     """
 
@@ -103,14 +103,14 @@ def write_receipts(
         secret: name or ARN of the secret.
         event: time of the event RotationSucceeded.
         settings: settings of the function.
-        late: True if the rotation's own event is not what is handled.
+        late: True if the handled event is not the rotation's own.
         wait: waits for so many seconds, when the log does not have the rotation yet.
 
     Returns:
-        The places of the receipts; None if the secret has another function, or is gone.
+        The places of the receipts; None if the secret has another function, or was deleted.
 
     Raises:
-        ReceiptChainBusy: other writers were faster each time.
+        ReceiptChainBusy: other writers took the number each time; repeat the call later.
         StoreError: a service refused a call; the call can be repeated.
     """
     places: list[str] = []
@@ -130,6 +130,9 @@ def missing_receipts(secret: str, event: dt.datetime, settings: ReceiptSettings)
         secret: name or ARN of the secret.
         event: time of its last rotation.
         settings: settings of the function.
+
+    Returns:
+        The number; 0 also for a secret with another function.
 
     Raises:
         StoreError: a service refused a call.
@@ -174,7 +177,7 @@ def _head(arn: str, settings: ReceiptSettings) -> _Head:
 
 
 def _own_receipt(stored: StoredReceipt, arn: str, number: int, key_arn: str) -> Receipt | None:
-    """The receipt in a file, if the key signed it for this place."""
+    """Return the receipt in a file, if the key signed it for this place."""
     try:
         envelope = Envelope.decoded(stored.data)
         receipt = decoded(envelope.payload)
@@ -188,7 +191,7 @@ def _own_receipt(stored: StoredReceipt, arn: str, number: int, key_arn: str) -> 
 def _logged(
     arn: str, found: ReceiptGap, settings: ReceiptSettings, wait: Callable[[float], None] | None
 ) -> list[LoggedStep]:
-    """Read the log; wait for the event's rotation while its lines may still come."""
+    """Read the log, and wait while lines of the event's rotation may still appear."""
     since = found.since.timestamp()
     logged = logged_steps(settings.function_arn, arn, since)
     for seconds in _WAITS if now() - found.end < _FRESH else ():
@@ -243,7 +246,7 @@ def _configuration(function_arn: str) -> dict[str, Any]:
 
 
 def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
-    """The digest of the code, if that code ran all steps: the function was not changed since the first."""
+    """Return the digest of the code if it ran all steps, so that it has not changed since the first step."""
     changed = latest(dt.datetime.fromisoformat(configuration["LastModified"]))
     if len(rotation.steps) < len(Step) or rotation.steps[0].started < changed:
         return None
@@ -251,9 +254,9 @@ def _code(configuration: dict[str, Any], rotation: Rotated) -> Code | None:
 
 
 def _message(payload: bytes, key_arn: str) -> dict[str, Any]:
-    """The parameters of Sign and Verify.
+    """Return the parameters of Sign and Verify.
 
-    RAW: KMS makes the digest itself. It takes 4,096 bytes; the statement's members are bounded accordingly.
+    RAW: KMS computes the digest itself. It accepts 4,096 bytes, so the statement's members are bounded.
     """
     return {
         "KeyId": key_arn,

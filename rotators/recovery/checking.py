@@ -1,4 +1,4 @@
-"""Document of `rotators check`: would a rotation of a secret work?
+"""Document of `rotators check`, which checks whether a rotation of a secret would work.
 
 The checks only read; nothing is changed. They are in the order of a rotation, so the first failed check is
 the first thing to fix.
@@ -61,13 +61,13 @@ def preflight(store: Store, own: Settings, secret_id: str, *, function: str | No
         default: the function to check if the secret names none.
 
     Returns:
-        ``name``, ``arn``, ``ready`` (whether nothing failed), ``state`` (``ready``, ``partly-checked`` if
+        ``name``, ``arn``, ``ready`` (True if no check failed), ``state`` (``ready``, ``partly-checked`` if
         some checks could not be made, or ``not-ready``),
         ``checks`` (a list of ``name``, ``result``, ``detail``, ``next``), and ``next`` (the first thing to
         do).
 
     Raises:
-        SecretNotFound, AccessDenied: the secret cannot be described; nothing else was looked at.
+        SecretNotFound, AccessDenied: the secret cannot be described; nothing else was checked.
     """
     with clients.in_region_of(secret_id):
         described = describe(secret_id)

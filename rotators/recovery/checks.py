@@ -93,7 +93,7 @@ def log_in(engine: Engine, value: Secret, settings: Settings) -> None:
     Args:
         engine: engine of the value.
         value: user, credential and target.
-        settings: of the function.
+        settings: settings of the function.
 
     Raises:
         RotatorsError: see ``Engine.login`` and ``Session.check``.
@@ -128,7 +128,7 @@ def of_login(
         value: value to log in with.
         login: logs in and out; raises as ``Engine.login`` does.
         whose: prefix of the checks' names, such as ``"admin "``.
-        helped: True if an admin sets the password if this one is rejected; a rejection is then no obstacle.
+        helped: True if an admin sets the password after a rejection, which then does not count as a failure.
 
     Yields:
         The three checks.

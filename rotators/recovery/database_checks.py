@@ -45,6 +45,9 @@ class DatabaseChecks:
 
         Args:
             login: logs in with the current value, as testSecret does.
+
+        Yields:
+            Checks of any result; those that need a login are left out if it failed.
         """
         reached = yield from of_login(self.value, login, helped=self.admin is not None)
         try:
@@ -59,7 +62,7 @@ class DatabaseChecks:
 
     @property
     def _admin_changes(self) -> bool:
-        """True for an engine whose users change nothing, and see nothing of the server, by themselves."""
+        """True for an engine whose users cannot change their credential or read facts about the server."""
         return all(strategy.needs_admin for strategy in self.engine.strategies)
 
     def _pooler(self, session: Any) -> Iterator[Check]:

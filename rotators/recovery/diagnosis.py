@@ -1,9 +1,9 @@
 """Maps the findings of an examination to a sentence and one action (pure function).
 
 The first matching row of the table decides. No action is more destructive than the fault. A stage moves only
-to a value that every address accepts, and AWSPENDING is taken off a version only if the server itself
-rejected its value or never got it. A password is set only if every stored one was rejected and an admin has
-checked that a new one helps.
+to a value that every address accepts, and AWSPENDING is removed from a version only if the server itself
+rejected its value or never received it. A password is set only if every stored one was rejected and an admin
+has checked that a new one helps.
 
 ===============================================  ==========================================================
 found                                            action
@@ -29,8 +29,8 @@ versions were stored for another target          a person says whether the datab
 none of these                                    a person stores a password that works
 ===============================================  ==========================================================
 
-Promoting loses nothing: the older value becomes AWSPREVIOUS. If AWSCURRENT moves, an AWSPENDING that remains
-is taken off as well; otherwise the next rotation would fail because an earlier one seems unfinished.
+A promotion loses no value: the older one becomes AWSPREVIOUS. If AWSCURRENT moves, a remaining AWSPENDING is
+removed as well; otherwise the next rotation would fail because an earlier one seems unfinished.
 """
 
 from __future__ import annotations
@@ -493,7 +493,7 @@ def _reset(found: Findings, current: Finding, login: str | None) -> Act:
 
 
 def _dropped(found: Findings) -> list[Act]:
-    """Return the acts that take AWSPENDING off.
+    """Return the acts that remove AWSPENDING.
 
     On the current version AWSPENDING is harmless until AWSCURRENT moves away.
     """

@@ -4,8 +4,8 @@ The attempts follow the rules of a rotation (strategies/attempts.py): a password
 that it was stored for; the order is AWSCURRENT, AWSPENDING, newer versions, AWSPREVIOUS, older versions; and
 the number of rejected logins is bounded, below the server's own limit where an admin can read it. The search
 ends when the state is known: when AWSCURRENT logs in, when another version does, or when a login fails for
-another reason than its password. Where servers accept the previous password too, AWSCURRENT may be that one,
-so versions that are newer are tried nevertheless.
+another reason than its password. If a server also accepts the previous password, AWSCURRENT may be that
+password, so newer versions are tried even if AWSCURRENT is accepted.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from rotators.strategies.engine import Engine
 
 ROTATION_MINUTES = 20
-"""Four steps of a function, fifteen minutes at most in all, and the service's pauses between them."""
+"""Longest duration of a rotation: four steps, at most fifteen minutes in total, and the service's pauses."""
 
 MOST_OLDER = 10
 """Number of versions without a stage that are read: each is a call of GetSecretValue."""
@@ -126,7 +126,7 @@ class Examination:
             value = self.store.value(self.view.arn, version)
         except UNREADABLE as error:
             if stage is Stage.CURRENT and failed_look_up(error):
-                raise  # the value is in order, and no older one must take its place
+                raise  # the value is correct, and an older one must not replace it
             self.unreadable = self.unreadable or error
             return None
         if value is not None:
@@ -154,7 +154,7 @@ class Examination:
         """Return the version with a stage, untried; None if no version has it.
 
         Args:
-            stage: of the version.
+            stage: stage of the version.
         """
         version = self.view.holder(stage)
         return None if version is None else self.blank(version)
@@ -219,7 +219,10 @@ class _Logins:
         return self._stopped or ("limit" if len(self.rejected) >= self.limit else "")
 
     def _key(self, value: Secret) -> tuple[object, ...]:
-        """Return what determines a login. Values that differ in their spelling only are tried once."""
+        """Return the facts that determine a login.
+
+        Values that differ only in their spelling are tried once.
+        """
         engine = engine_of(self.rotator)
         if engine is None:
             return (value.to_string(),)
@@ -248,7 +251,7 @@ class _Logins:
         return outcome
 
     def _log_in(self, engine: Engine, value: Secret, *, admin_address: bool = False) -> None:
-        """Log in as testSecret does."""
+        """Log in like testSecret."""
         other = partner(value, engine) if strategy_of(value, engine) == "alternating" else ""
         with engine.login(value, self.settings) as session:
             session.check(other)
@@ -470,7 +473,7 @@ def _outcome(error: RotatorsError) -> TrialOutcome:
 
 
 def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
-    """Return True if an error of reading a version leaves the other versions to be tried."""
+    """Return True if the other versions can be tried although this one could not be read."""
     if isinstance(error, AccessDenied) or error.reason in _CLOSED:
         # The caller lacks a permission or a key that the rotation function may have.
         return not finding.stages
@@ -480,7 +483,7 @@ def _concerns_version(error: RotatorsError, finding: Finding) -> bool:
 
 
 def _told(outcome: TrialOutcome) -> str:
-    """Return the error of an outcome as it prints itself; empty if there was none."""
+    """Return the error of an outcome as text; empty if there was none."""
     return f"{outcome.detail}. Next: {outcome.next}" if outcome.detail else ""
 
 

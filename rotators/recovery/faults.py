@@ -71,6 +71,9 @@ def public_members_of(value: Secret | None, settings: Settings) -> Collection[st
     Args:
         value: any value; None for none.
         settings: settings of the rotation function.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     try:
         return public_members(rotator_of(value, settings)) if value is not None else ()
@@ -84,6 +87,9 @@ def remarks_on(value: Secret, engine: Engine | None) -> tuple[str, ...]:
     Args:
         value: current value.
         engine: its engine; None for a rotator without one.
+
+    Returns:
+        One sentence for each remark, without a full stop.
     """
     declared = (*engine.credential.fields, *own_members(engine)) if engine else ()
     ours = {key.lower(): key for key in PUBLIC_KEYS.union(declared)}

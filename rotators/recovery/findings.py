@@ -14,7 +14,7 @@ class Trial(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     UNREACHABLE = "unreachable"
-    """The login failed, and the target did not say that the value is wrong."""
+    """The login failed for a reason that does not show that the value is wrong."""
     REFUSED = "refused"
     """The target refused the login for another reason than a wrong password."""
     EMPTY = "empty"
@@ -24,11 +24,11 @@ class Trial(StrEnum):
     FOREIGN = "foreign"
     """The value was stored for another user or target than AWSCURRENT's; it was not tried."""
     UNTRIED = "not tried"
-    """Not needed, or left out to keep the number of rejected logins small."""
+    """Not needed, or omitted to limit the number of rejected logins."""
 
 
 UNSURE = (Trial.UNREACHABLE, Trial.REFUSED)
-"""The password was not checked, or it was right and the login failed for another reason."""
+"""The password was not checked, or it was correct and the login failed for another reason."""
 
 
 class TrialOutcome(NamedTuple):
@@ -60,7 +60,7 @@ class Finding:
             TrialOutcome.
         direct: result of the login at the secret's ``admin_host``; None if the secret names no address
             other than ``host``.
-        movable: True if AWSCURRENT may be put on it: its public keys are those of the current value.
+        movable: True if AWSCURRENT may be moved to it: its public keys are those of the current value.
         own: True if it is of the user of AWSCURRENT, not of the second user of a pair.
         fresh: True if it was created so recently that its rotation may still be running.
     """
@@ -152,16 +152,28 @@ class Findings:
     remedies: Mapping[str, str] = field(default_factory=dict)
 
     def staged(self) -> tuple[tuple[str, Finding], ...]:
-        """Return all findings about versions with their display names, current first."""
+        """Return all findings about versions with their display names, current first.
+
+        Returns:
+            Display name, such as ``AWSCURRENT`` or ``an older version``, and finding.
+        """
         named = (("AWSCURRENT", self.current), ("AWSPENDING", self.pending), ("AWSPREVIOUS", self.previous))
         older = [("an older version", each) for each in self.history]
         return (*((name, each) for name, each in named if each is not None), *older)
 
     def versions(self) -> tuple[Finding, ...]:
-        """Return all findings about versions, current first."""
+        """Return all findings about versions, current first.
+
+        Returns:
+            The findings in the order of `staged`.
+        """
         return tuple(each for _, each in self.staged())
 
     def older(self) -> tuple[tuple[str, Finding], ...]:
-        """Return AWSPREVIOUS and the versions without a stage, with their display names."""
+        """Return AWSPREVIOUS and the versions without a stage, with their display names.
+
+        Returns:
+            Pairs as in `staged`.
+        """
         newest = ("AWSCURRENT", "AWSPENDING")
         return tuple((name, each) for name, each in self.staged() if name not in newest)

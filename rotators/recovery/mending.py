@@ -35,7 +35,7 @@ def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
     diagnosis: Diagnosis,
     made: list[Act],
 ) -> None:
-    """Apply a diagnosis, in its order; each act may be repeated.
+    """Do the acts of a diagnosis, in their order. Each act may be repeated.
 
     Args:
         store: gateway to Secrets Manager.
@@ -46,9 +46,9 @@ def repair(  # noqa: PLR0913, PLR0917 - what a repair needs, and its result
         made: gets each act that was done, also if a later one fails.
 
     Raises:
-        RepairRefused: the diagnosis has no act that is sure to lose nothing; a person has to act.
+        RepairRefused: the diagnosis has no act that certainly keeps every credential; a person has to act.
         VersionConflict, RequestRefused: a stage moved since the diagnosis; make a new one.
-        RotatorFailure, StoreError: an act failed; nothing is lost, repeat it.
+        RotatorFailure, StoreError: an act failed. No credential is lost; the caller may repeat the repair.
     """
     refuse_unsure(diagnosis)
     for act in diagnosis.acts:
@@ -70,6 +70,9 @@ def moves(made: Iterable[Act], current: str | None) -> list[StageMove]:
     Args:
         made: the acts that were done.
         current: version that had AWSCURRENT before.
+
+    Returns:
+        One move for each act that moved a stage, in the same order.
     """
     moved = []
     for act in made:
@@ -87,14 +90,15 @@ def refuse_unsure(diagnosis: Diagnosis) -> None:
         diagnosis: diagnosis of a secret.
 
     Raises:
-        RepairRefused: something is wrong, and no change is sure to lose nothing; the action is the remedy.
+        RepairRefused: there is a fault, and no change certainly keeps every credential; the remedy is the
+            action.
     """
     if not diagnosis.acts and not diagnosis.healthy:
         raise RepairRefused(diagnosis.sentence.rstrip("."), remedy=diagnosis.action, reason=diagnosis.state)
 
 
 class _OnlyAdmin(Versions):
-    """Versions of which a rotation reads only the admin's value, so that it tries no other credential."""
+    """Versions without older values, so that a rotation tries only the given credential and the admin's."""
 
     def previous(self) -> None:
         """No value."""
@@ -113,7 +117,7 @@ def _reset(versions: Versions, settings: Settings, act: Act) -> None:
 
     Raises:
         VersionConflict: AWSCURRENT moved since the diagnosis.
-        NoCurrentValue: the version has no value any more.
+        NoCurrentValue: the version no longer has a value.
         RotatorFailure, StoreError: the password was not set.
     """
     if versions.holder(Stage.CURRENT) != act.version:
@@ -127,8 +131,8 @@ def _reset(versions: Versions, settings: Settings, act: Act) -> None:
     elif act.login is None:
         _reset_by_admin(engine, rotation, versions, act.rejected)
     else:
-        # This is a rotation from the value that logs in to the current one, and nothing else is tried.
-        # The admin helps if this user may not change its own credential.
+        # This is a rotation from the value that logs in to the current one. No other value is tried.
+        # The admin sets the credential if this user may not change its own.
         offered = [each.name for each in engine.strategies]
         one_user = current.replace(strategy="single" if "single" in offered else offered[0])
         accepted = _value(versions, act.login)

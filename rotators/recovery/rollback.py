@@ -1,12 +1,12 @@
 """Returns to an older version of a secret: the target and the stage AWSCURRENT move together.
 
 The wanted version is tried first. If it logs in at every address, only the stage moves. Otherwise the
-rotator's setSecret makes the target accept it, with the current value or the admin as the way in, it is
-tested, and the stage moves then. That is the order of a rotation, so a stop leaves what a stopped rotation
-leaves: the target accepts a stored version, and a repeated rollback, a repair or the next rotation goes on.
+rotator's setSecret logs in with the current value or as the admin and sets it, the value is tested, and then
+the stage moves. This is the order of a rotation, so an interrupted rollback is like an interrupted rotation:
+the target accepts a stored version, and a repeated rollback, a repair or the next rotation continues.
 
-AWSPENDING, which may stay on the current version after a rotation, is taken off first: beside another
-AWSCURRENT it would look like a rotation under way, and Secrets Manager would set that value again.
+AWSPENDING, which may remain on the current version after a rotation, is removed first. If AWSCURRENT were on
+another version, AWSPENDING would mean a running rotation, and Secrets Manager would set its value again.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class RollbackPlan:
         name, arn: of the secret.
         current: version that has AWSCURRENT.
         wanted: version that gets it.
-        reason: why these changes, and what is true afterwards, in words.
-        acts: the changes, in order; empty if the wanted version is the current one. AWSPENDING is taken off
-            the current version, where a complete rotation left it.
+        reason: reason for these changes, and the result, in words.
+        acts: the changes, in order; empty if the wanted version is the current one. AWSPENDING is removed
+            from the current version, where a complete rotation left it.
     """
 
     name: str
@@ -93,14 +93,14 @@ class Rollback:
     _rotates: bool = field(default=False, init=False)
 
     def plan(self) -> RollbackPlan:
-        """Decide what the rollback does; tries the wanted version's login, and changes nothing.
+        """Plan the rollback. It tries to log in with the wanted version, and changes nothing.
 
         Returns:
             The plan.
 
         Raises:
-            RollbackRefused: the rollback would be a risk, or has no effect.
-            RotatorFailure: the target could not be asked whether it accepts the wanted version.
+            RollbackRefused: the rollback could lose a credential, or would have no effect.
+            RotatorFailure: the target could not check the wanted version.
             StoreError, RegistryError: the secret cannot be read, or its rotator cannot be loaded.
         """
         view = read_secret(self.secret)
@@ -117,14 +117,14 @@ class Rollback:
         return RollbackPlan(view.name, view.arn, current, wanted, reason, tuple(acts))
 
     def run(self, plan: RollbackPlan) -> None:
-        """Do what a plan says; it may be repeated after a stop, with a new plan.
+        """Make the changes of a plan. After an interruption, repeat it with a new plan.
 
         Args:
-            plan: of this object, just made.
+            plan: result of `plan`, made directly before.
 
         Raises:
             VersionConflict, RequestRefused: a stage moved since the plan; make a new one.
-            RotatorFailure, StoreError: a change failed; nothing is lost, repeat the command.
+            RotatorFailure, StoreError: a change failed. No credential is lost; repeat the command.
         """
         if self._versions is not None:
             self._versions.confirm()
@@ -147,7 +147,7 @@ class Rollback:
         try:
             self.store.promote(plan.arn, plan.wanted, plan.current)
         except RequestRefused:
-            # Also the answer to a repeated call whose first answer was lost.
+            # The service also answers this to a repeated call whose first answer was lost.
             if Versions.of(self.store, plan.arn).holder(Stage.CURRENT) != plan.wanted:
                 raise
 
@@ -237,7 +237,7 @@ class Rollback:
             )
 
     def _value(self, versions: Versions, version: str) -> Secret | None:
-        """Return a value; None if it is no JSON object. A sealed one may be, so it must be opened."""
+        """Return a value; None if it is not a JSON object. A sealed value is opened first."""
         try:
             value = versions.value(version)
         except SecretFormatError as error:
@@ -261,7 +261,7 @@ class Rollback:
 
 
 class _Unmoved(Versions):
-    """Versions whose stages must be the same right before a change of the target as in the plan."""
+    """Versions whose stages must still be those of the plan directly before a change of the target."""
 
     def confirm(self) -> None:
         """Check the stages.
@@ -295,7 +295,7 @@ class _Logins:
         try:
             self._test()
         except CredentialsRejected:
-            # Servers add up rejected logins, so this one counts towards MAX_REJECTED_LOGINS of `set`.
+            # Servers count rejected logins, so this one counts towards MAX_REJECTED_LOGINS of `set`.
             self.rejected.add(self.engine.credential.of(self.new))
             return False
         return True
@@ -307,7 +307,10 @@ class _Logins:
         self._test()
 
     def _test(self) -> None:
-        """Log in as testSecret does; a pooler at ``host`` may still accept what the server itself rejects."""
+        """Log in like testSecret.
+
+        A pooler at ``host`` may still accept a password that the server itself rejects.
+        """
         self._verify(self.old, self.new)
         server = direct(self.new, self.engine)
         if server != self.new:
@@ -318,7 +321,7 @@ class _Logins:
 
 
 def _require_login(rotator: Rotator, rotation: Rotation) -> None:
-    """Require that a custom rotator accepts the wanted version, because its setSecret may not go back."""
+    """Require that a custom rotator accepts the wanted version: its setSecret may not set older values."""
     try:
         rotator.verify(rotation)
     except CredentialsRejected as error:
@@ -333,7 +336,7 @@ def _require_login(rotator: Rotator, rotation: Rotation) -> None:
 
 
 def _refuse_unprovable(old: Secret, new: Secret, engine: Engine) -> None:
-    """Refuse where a login would not show which of the two credentials is set."""
+    """Refuse the rollback if a login would not show which of the two credentials is set."""
     credential = engine.credential.of
     if previous_hours_of(engine) and not (credential(old) == credential(new) and _same_user(old, new)):
         raise RollbackRefused(
@@ -351,7 +354,7 @@ def _same_user(old: Secret, new: Secret) -> bool:
 
 
 def _effect(old: Secret, new: Secret, engine: Engine) -> str:
-    """Return why only the stage moves, and what the applications use afterwards."""
+    """Return, in words, why only the stage moves, and which value the applications use afterwards."""
     strategy, user = strategy_of(old, engine), new.get("username")
     if strategy == "alternating" and not _same_user(old, new):
         return (
@@ -367,11 +370,11 @@ def _effect(old: Secret, new: Secret, engine: Engine) -> str:
 
 
 def left(plan: RollbackPlan, begun: Move | None) -> str:
-    """Return in words what a stopped rollback left.
+    """Return the state after a stopped rollback, in words.
 
     Args:
-        plan: of the rollback.
-        begun: the kind of change during which it was stopped; None before the first one.
+        plan: plan of the rollback.
+        begun: kind of the change that was interrupted; None before the first one.
     """
     if begun is Move.PROMOTE:
         accepted = ", which the target accepts" if Act(Move.SET, plan.wanted) in plan.acts else ""
@@ -381,9 +384,12 @@ def left(plan: RollbackPlan, begun: Move | None) -> str:
 
 
 def document(plan: RollbackPlan) -> dict[str, Any]:
-    """Return a plan as JSON types; it holds no value of the secret.
+    """Return a plan as JSON types, without a value of the secret.
 
     Args:
-        plan: of a rollback.
+        plan: plan of a rollback.
+
+    Returns:
+        The plan's attributes by name; ``acts`` are texts.
     """
     return {**vars(plan), "acts": [str(act.move) for act in plan.acts]}

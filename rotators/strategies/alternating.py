@@ -1,9 +1,10 @@
 """Strategy ``alternating``: two users take turns, so that the current password works at every instant.
 
-The pending value is for the user that is *not* current. An admin sets that user's password; nothing the
-application uses is changed until the stage moves. The other user is ``alternate_username`` when the
-secret names one (a ready-made second user), else a clone named as AWS's templates do (``_clone`` appended,
-or cut off when it is there). A name proves nothing: the engine checks that the two belong together.
+The pending value is for the user that is *not* current. An admin sets that user's password; the user of the
+applications is not changed until the stage moves. The other user is ``alternate_username`` if the secret
+names one (an existing second user), otherwise a clone with the name that AWS's templates use (``_clone``
+appended, or removed if it is there). A name is not a proof, so the engine checks that the two users belong
+together.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ class Alternating:
     needs_admin = True
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The other user's value with a new password.
+        """Return the other user's value with a new password.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
-            SecretFormatError: no ``masterarn``, or the clone's name would be too long.
+            SecretFormatError: the secret has no ``masterarn``, or the clone's name would be too long.
         """
         current = rotation.current
         current.text("masterarn")
@@ -55,13 +56,13 @@ class Alternating:
         return current.replace(**changes)
 
     def apply(self, engine: Engine, rotation: Rotation) -> None:
-        """Make the other user log in with the pending password, acting as the original.
+        """Set the pending password of the other user, which acts as the original.
 
         The current value logs in first: it proves that the writer of the secret holds that login.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: the pending value, or the admin's, is not for this pair and target.
@@ -92,11 +93,15 @@ class Alternating:
                 session.set_credential(other, credential)
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
-        """Log in as the pending value: the other user, or in a trial run the current one.
+        """Log in with the pending value, as the other user; in a trial run as the current one.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
+
+        Raises:
+            IdentityMismatch: the pending value is for another target, or for neither of the two users.
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         current, pending = rotation.current, rotation.pending
         if pending != current:
@@ -106,7 +111,7 @@ class Alternating:
 
 
 def _check(engine: Engine, rotation: Rotation, *, users: set[str]) -> None:
-    """The pending value leads to the same target, to the other user, and names the current one in turn."""
+    """Check target and user of the pending value, and that it names the current user as the other one."""
     current, pending = rotation.current, rotation.pending
     check_target(pending, current, engine)
     check_user(pending, users)
@@ -116,7 +121,7 @@ def _check(engine: Engine, rotation: Rotation, *, users: set[str]) -> None:
 
 
 def other_user(current: Secret, engine: Engine) -> str:
-    """The user whose turn is next.
+    """Return the user that the next rotation makes current.
 
     Args:
         current: the current value.
@@ -149,10 +154,10 @@ def other_user(current: Secret, engine: Engine) -> str:
 
 
 def partner(value: Secret, engine: Engine) -> str:
-    """The user that takes turns with that of a value; empty where its name would break a rule.
+    """Return the other user of the pair; empty if its name would break a rule.
 
     Args:
-        value: of one of the two users.
+        value: value with one of the two users.
         engine: gives the longest name.
     """
     try:
@@ -162,9 +167,9 @@ def partner(value: Secret, engine: Engine) -> str:
 
 
 def _account(engine: Engine, rotation: Rotation) -> str | None:
-    """The server's name of the current user; None if its password is rejected or its account is blocked."""
+    """Return the server's name of the current user; None if its password is rejected or it is blocked."""
     credential = engine.credential.of(rotation.current)
-    if credential in rotation.rejected:  # a repeated step must not add up rejected logins
+    if credential in rotation.rejected:  # a repeated step must not increase the number of rejected logins
         return None
     session: Session
     try:
@@ -175,12 +180,13 @@ def _account(engine: Engine, rotation: Rotation) -> str | None:
         rotation.rejected.add(credential)
         return None
     except TargetUnavailable as error:
-        # The server looks at a user's limit after its password, so the password was right.
+        # The server checks a user's limit after its password, so the password was correct.
         if error.reason == "user-connections":
             return rotation.current.text("username")
         raise
     except TargetRefused as error:
-        # Too many logins of the current user were rejected, or its password has expired: the other one helps.
+        # Too many logins of the current user were rejected, or its password has expired: the other user still
+        # works.
         if error.reason in {"blocked", "expired"}:
             return None
         raise

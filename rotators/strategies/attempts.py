@@ -1,6 +1,6 @@
-"""The logins of setSecret to a database with stored passwords; which and how many is said in core/tries.py.
+"""The logins of setSecret to a database with stored passwords. `core/tries.py` decides which and how many.
 
-A server that cannot be reached ends the step: that is no rejection.
+If the server cannot be reached, the step ends, because this is not a rejection.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ NOT_CURRENT = "previous-password"
 """Reason of a rejected change: the login was accepted by a credential that is not the user's newest."""
 
 _FOR_ADMIN = {"admin-needed", "blocked", "expired", "must-change", "too-young"}
-"""Reasons of a refused login or change that an admin ends by a new password.
+"""Reasons of a refused login or change that no longer apply after an admin sets a new password.
 
-Too many logins were rejected before, which says nothing about this password; or the password is right and has
-expired, and its session may do nothing else than change it; or the user may not change its own password, or
-not so soon.
+Too many logins were rejected before, so this password was not checked; or the password is correct but has
+expired, and its session may only change it; or the user may not change its own password, or not yet.
 """
 
 
@@ -47,10 +46,10 @@ not so soon.
 def changing(rotation: Rotation) -> Iterator[None]:
     """Change the target in the block: check the stages before, and forget rejected logins afterwards.
 
-    A credential that was rejected before may be right afterwards, unless the target refused the change.
+    A credential that was rejected before may be correct afterwards, unless the target refused the change.
 
     Args:
-        rotation: the one that changes the target.
+        rotation: rotation that changes the target.
 
     Raises:
         RotationStateError, VersionConflict: a later rotation has begun; the block was not run.
@@ -61,7 +60,7 @@ def changing(rotation: Rotation) -> Iterator[None]:
     except TargetRefused:
         raise
     except BaseException:
-        rotation.rejected.clear()  # the change may have been made, and its answer lost
+        rotation.rejected.clear()  # the target may have made the change although its answer was lost
         raise
     rotation.rejected.clear()
 
@@ -70,8 +69,8 @@ class Attempts:
     """The logins of one step. Each object serves one step.
 
     Args:
-        engine: whose logins.
-        rotation: whose values.
+        engine: engine of the secret.
+        rotation: rotation with the stored values.
     """
 
     def __init__(self, engine: Engine, rotation: Rotation) -> None:
@@ -94,14 +93,14 @@ class Attempts:
         If the server blocks the user or its password has expired, and an admin can help, the block ends where
         the error was raised, and the caller continues after it.
 
-        Called again, it goes on with the next value, and the one before counts as rejected (`NOT_CURRENT`).
+        A second call continues with the next value, and the value before counts as rejected (`NOT_CURRENT`).
 
         Yields:
             The session and the credential that was accepted; None if no value was accepted.
 
         Raises:
-            TargetUnavailable, TargetRefused, SecretFormatError: a login did not come about for another reason
-                than its password; no further value was tried.
+            TargetUnavailable, TargetRefused, SecretFormatError: a login failed for another reason than its
+                password; no further value was tried.
         """
         try:
             with ExitStack() as sessions:
@@ -111,7 +110,7 @@ class Attempts:
                 raise
 
     def failure(self) -> CredentialsRejected:
-        """The error for the caller to raise when nothing was accepted."""
+        """Return the error that the caller raises if no value was accepted."""
         user = self._rotation.pending.text("username")
         return self._tries.failure(f"Unable to log into database as {user!r}")
 
@@ -154,7 +153,7 @@ class Attempts:
 
     @cached_property
     def _allowed_by_server(self) -> int | None:
-        """The server's own limit as an admin reads it; None without an admin, or if it cannot be read."""
+        """The server's own limit, read by an admin; None without an admin, or if it cannot be read."""
         try:
             admin = proven_admin(self._rotation, self._engine)
             if admin is None:
@@ -165,5 +164,5 @@ class Attempts:
                     session, self._rotation.current.text("username"), self._tries.rejections
                 )
         except (RotatorFailure, StoreError, *UNREADABLE):
-            # The admin is needed only if no stored value works, and its error is reported then.
+            # The admin is needed only if no stored value works. Only then is its error reported.
             return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CredentialType(Protocol):
-    """The members of a secret that are the credential, and how new ones are made.
+    """The members of a secret that are the credential, and the generation of new ones.
 
     Attributes:
         fields: the keys of these members. Everything else in a secret survives a rotation unchanged.
@@ -25,10 +25,10 @@ class CredentialType(Protocol):
     def fields(self) -> tuple[str, ...]: ...  # noqa: D102 - see Attributes
 
     def of(self, secret: Secret) -> Credential:
-        """The credential in a value, in the form that sessions take.
+        """Return the credential in a value, in the form that the methods of sessions accept.
 
         Args:
-            secret: a value.
+            secret: value of a secret.
 
         Raises:
             SecretFormatError: a member is missing or wrong.
@@ -38,14 +38,14 @@ class CredentialType(Protocol):
         """Create a new credential.
 
         Args:
-            settings: of the rotation function.
-            current: the value in use, whose credential is not given again.
+            settings: settings of the rotation function.
+            current: the value in use, whose credential is not returned again.
 
         Returns:
             The members to set in a secret, by name.
 
         Raises:
-            ConfigurationError: the settings leave no credential that the engine takes.
+            ConfigurationError: the settings permit no credential that the engine accepts.
         """
 
 

@@ -1,13 +1,13 @@
-"""Strategy ``dual``: one user with two passwords, so that no login fails, on engines that keep two.
+"""Strategy ``dual``: one user with two valid passwords, so that no login fails, on engines that support this.
 
-setSecret makes the current and the pending password work side by side; they do until the next rotation's
-setSecret, where the older one of the two dies. The pair is set as a whole (exactly these two), so it may be
-repeated, and what a rotation that died left there is gone after the next.
+After setSecret, the current and the pending password are both valid. The setSecret of the next rotation ends
+the validity of the older one. The pair is set as a whole (exactly these two), so the step may be repeated,
+and the next rotation removes any password that an interrupted rotation set.
 
-The current password logs in first, which proves that the writer of the secret holds that login. Then the
-admin sets the pair where the secret names one, else the user itself, which needs a right for it. Where the
-current password is rejected, the stored ones are tried as in ``single``, and the current one works again
-afterwards: it is what the applications use.
+The current password logs in first, which proves that the writer of the secret knows it. Then the admin sets
+the pair if the secret names one, otherwise the user itself, which needs a right for it. If the current
+password is rejected, the stored ones are tried as in ``single``. The current password works again afterwards,
+because the applications use it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 
 class Dual(Single):
-    """One user; its old password stays valid until the next rotation. Proposed and verified as in Single."""
+    """One user, whose old password stays valid until the next rotation.
+
+    `propose` and `verify` are those of Single.
+    """
 
     name = "dual"
 
     def apply(self, engine: Engine, rotation: Rotation) -> None:
-        """Make the current and the pending password work, and no other.
+        """Make the current and the pending password the only valid ones.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: the pending value, or the admin's, is for another user or target.

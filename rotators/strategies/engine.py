@@ -23,13 +23,13 @@ C_contra = TypeVar("C_contra", contravariant=True)
 
 
 class Session(Protocol):
-    """One login, as every strategy needs it.
+    """One login, with the methods that every strategy needs.
 
-    Every change is made as a whole or not at all. Where a method takes a user, it also takes the ``account``
-    that another session gave.
+    Every change is made as a whole or not at all. A method that accepts a user also accepts the ``account``
+    that another session returned.
 
-    All methods raise TargetUnavailable when the server goes away or stays silent, and TargetRefused when it
-    says no. None of them lets a password leave the process in clear text where the server takes a hash.
+    All methods raise TargetUnavailable if the connection ends or the server does not answer, and
+    TargetRefused if it refuses. No method sends a password in clear text if the server accepts a hash.
     """
 
     @property
@@ -37,14 +37,14 @@ class Session(Protocol):
         """The server's name of the logged-in user; longer than the name if one name has many accounts."""
 
     def check(self, other: str = "") -> None:
-        """Run a statement as the logged-in user, and check that it is the user that was asked for.
+        """Run a statement as the logged-in user, and check that it is the expected user.
 
         Args:
-            other: the user that takes turns with it, if one does. What one of the two made, both must be
-                able to use.
+            other: the other user of a pair, empty without one. Each of the two must be able to use the
+                objects of the other.
 
         Raises:
-            TargetRefused: it is another user, or one of the two owns what the other cannot use.
+            TargetRefused: it is another user, or one of the two owns objects that the other cannot use.
         """
 
 
@@ -53,7 +53,7 @@ class Changes(Session, Protocol[C_contra]):
 
     @property
     def behind_pooler(self) -> bool:
-        """True if a pooler or proxy answers in place of the server, as far as the protocol shows it."""
+        """True if a pooler or proxy answers instead of the server, as far as the protocol shows it."""
 
     def set_credential(self, user: str, credential: C_contra) -> None:
         """Set the credential of ``user``: the session's own, or another that it may administer.
@@ -70,8 +70,8 @@ class Administers(Changes[C_contra], Protocol[C_contra]):
     def require_ordinary(self, user: str) -> None:
         """Check that ``user`` has no administrative rights.
 
-        Asked before an admin acts for a user that could not log in itself: a person who may write the
-        secret could name any user there, and must not get an admin's rights that way.
+        Called before an admin acts for a user that could not log in itself: a person who may write the secret
+        can name any user in it, and must not get an admin's rights by this.
 
         Args:
             user: name of the user.
@@ -81,26 +81,27 @@ class Administers(Changes[C_contra], Protocol[C_contra]):
         """
 
     def require_resettable(self, user: str, rejected: Collection[C_contra], *, tls: bool) -> None:
-        """Check that a new credential would let ``user`` log in from here. Asked in an admin's session.
+        """Check, in an admin's session, that ``user`` could log in from here with a new credential.
 
-        A rejected login does not always mean a wrong credential. To reset a right one would lock out the
-        applications that use it. What the server shows to no admin of its kind, such as PostgreSQL's hashes
-        to anyone but superusers, is taken as in order. A right that an admin can be given is demanded.
+        A rejected login does not always mean a wrong credential, and the reset of a correct one would lock
+        out the applications that use it. Facts that the server does not show to such an admin, such as
+        PostgreSQL's hashes to a user who is not a superuser, are assumed to permit the login. If the admin
+        only lacks a right that it can be given, the right is required.
 
         Args:
-            user: whose logins were rejected.
+            user: user whose logins were rejected.
             rejected: the credentials of those logins.
             tls: True if the user's logins use TLS.
 
         Raises:
-            TargetRefused: one of ``rejected`` is the credential, or something else keeps the user out; the
-                reason says what. Nothing was changed.
+            TargetRefused: one of ``rejected`` is the user's credential, or something else prevents the login,
+                as the reason says. Nothing was changed.
         """
 
     def rejections_allowed(self, user: str) -> int | None:
-        """Number of logins of ``user`` in a row that may be rejected before the server locks it.
+        """Return how many logins of ``user`` in a row may be rejected before the server locks it.
 
-        Asked in an admin's session.
+        Called in an admin's session.
 
         Args:
             user: name of the user.
@@ -115,7 +116,7 @@ class CountsRejections(Protocol):
     """An admin's login that can read how many logins the server has rejected. The method is optional."""
 
     def rejections_counted(self, user: str) -> int:
-        """Number of rejected logins of ``user`` that count towards the server's limit now.
+        """Return the number of rejected logins of ``user`` that count towards the server's limit now.
 
         Args:
             user: name of the user.
@@ -143,12 +144,12 @@ def rejections_left(session: Administers[Any], user: str, own: int) -> int | Non
 
 
 class Clones(Administers[C_contra], Protocol[C_contra]):
-    """An admin's login that may make a second user: what ``alternating`` needs."""
+    """An admin's login that may create a second user: what ``alternating`` needs."""
 
     def ensure_clone(self, of: str, clone: str, credential: C_contra) -> None:
         """Make ``clone`` a second login that acts as ``of``, with this credential.
 
-        A clone that is there is proven first, and brought up to date; one that is missing is made.
+        An existing clone is proven first, and then updated; a missing one is created.
 
         Args:
             of: the original user.
@@ -160,14 +161,14 @@ class Clones(Administers[C_contra], Protocol[C_contra]):
         """
 
     def require_clone(self, of: str, clone: str) -> None:
-        """Check that ``clone``, created by an administrator, exists and is proven to belong to ``of``.
+        """Check that ``clone``, which an administrator created, exists and provably belongs to ``of``.
 
         Args:
             of: the original user.
             clone: the second user.
 
         Raises:
-            TargetRefused: it does not.
+            TargetRefused: it does not exist, or there is no proof.
         """
 
 
@@ -175,9 +176,10 @@ class KeepsTwo(Session, Protocol[C_contra]):
     """A login that may give a user two credentials: what ``dual`` needs."""
 
     def set_pair(self, user: str, old: C_contra, new: C_contra) -> None:
-        """Make exactly these two the credentials of ``user``, each of which logs in.
+        """Make exactly these two credentials valid for ``user``.
 
-        ``old`` works at every instant, if it worked before. Repeated, it changes nothing.
+        If ``old`` was valid before, it is valid at every moment of the change. A repeated call changes
+        nothing.
 
         Args:
             user: name or account.
@@ -191,7 +193,7 @@ class Strategy(Protocol):
 
     Attributes:
         name: its value in a secret's ``strategy`` key.
-        needs_admin: True if a secret with this strategy has to name an admin.
+        needs_admin: True if a secret with this strategy must name an admin.
     """
 
     @property
@@ -249,13 +251,13 @@ class HasForms(Protocol):
 
 @runtime_checkable
 class AcceptsPrevious(Protocol):
-    """An engine whose servers accept the credential before the newest one too. The declaration is optional.
+    """An engine whose servers also accept the credential before the newest one. The declaration is optional.
 
-    So an accepted login does not prove that the credential is the newest. A change by the user with the
-    previous one raises CredentialsRejected with the reason ``previous-password``.
+    An accepted login therefore does not prove that the credential is the newest. A change by the user with
+    the previous one raises CredentialsRejected with the reason ``previous-password``.
 
     Attributes:
-        previous_hours: how long after a change the previous credential logs in, at most.
+        previous_hours: largest number of hours after a change in which the previous credential is valid.
     """
 
     @property
@@ -283,10 +285,11 @@ class Engine(Server, Protocol):
 
     Attributes:
         names, default_port: see Server.
-        target_defaults: the members, beside host and port, that say where a value leads, with their defaults.
-        longest_username: in bytes of UTF-8.
+        target_defaults: members that are part of the target, in addition to host and port, with their
+            defaults.
+        longest_username: maximum length of a user name, in bytes of UTF-8.
         credential: the members that a rotation replaces.
-        strategies: those it supports; its sessions have the methods that these need.
+        strategies: supported strategies; the engine's sessions have the methods that these need.
     """
 
     @property
@@ -302,16 +305,17 @@ class Engine(Server, Protocol):
         """Log in; the session ends with the context.
 
         Args:
-            secret: the value that names user and target.
-            settings: of the function, such as the trusted roots.
+            secret: value with user, credential and target.
+            settings: settings of the function, such as the trusted roots.
 
         Returns:
-            A context manager that gives a Session, with the methods that the engine's strategies need.
+            A context manager that returns a Session with the methods that the engine's strategies need.
 
         Raises:
             CredentialsRejected: the server answered and refused this user with this credential.
             TargetUnavailable: it did not answer in time, or could not be reached. Nothing was rejected.
-            TargetRefused: it answered and refused for another reason (no such database, a rule by host).
+            TargetRefused: it answered and refused for another reason, such as a missing database or a rule
+                about hosts.
             SecretFormatError: a key is missing or wrong.
         """
 
@@ -338,6 +342,9 @@ def members_of(engine: Engine) -> Mapping[str, str]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        A sentence for each key of the secret's JSON object.
     """
     return engine.members if isinstance(engine, HasMembers) else {}
 
@@ -347,6 +354,9 @@ def form_members_of(engine: Engine) -> tuple[str, ...]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     return engine.form_members if isinstance(engine, HasForms) else ()
 
@@ -356,6 +366,9 @@ def identifiers_of(engine: Engine) -> tuple[str, ...]:
 
     Args:
         engine: any engine.
+
+    Returns:
+        Keys of the secret's JSON object, each of which is enough to find the target in AWS.
     """
     return engine.identifiers if isinstance(engine, Identified) else ()
 
@@ -365,6 +378,9 @@ def previous_hours_of(engine: Engine | None) -> int:
 
     Args:
         engine: any engine; None for none.
+
+    Returns:
+        Hours after a change.
     """
     return engine.previous_hours if isinstance(engine, AcceptsPrevious) else 0
 
@@ -374,6 +390,9 @@ def remedies_of(engine: object) -> Mapping[str, str]:
 
     Args:
         engine: any engine; None for none.
+
+    Returns:
+        Sentences by reason.
     """
     return engine.remedies if isinstance(engine, Advises) else {}
 
@@ -383,6 +402,9 @@ def own_members(engine: Engine) -> frozenset[str]:
 
     Args:
         engine: any engine. A member of its credential is never public, whatever else it is declared to be.
+
+    Returns:
+        Keys of the secret's JSON object.
     """
     declared = {*engine.target_defaults, *identifiers_of(engine), *members_of(engine)}
     return frozenset(declared.difference(engine.credential.fields))

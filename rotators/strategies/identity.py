@@ -1,9 +1,9 @@
 """User and target of a value, compared before a login with it.
 
-A stored value is input: anyone who may write the secret may have written it, and need not be able to read it.
-So a stored password is sent only to the target that it was stored for. The pending value must lead where
-the current one leads, an admin's secret too, and an older version that was stored for another target is
-not tried. All of that is compared before the first connection is made.
+A stored value is untrusted: a person who may write the secret, but not read it, may have stored it. So a
+stored password is sent only to the target that it was stored for. The pending value and the admin's secret
+must name the target of the current value, and an older version that was stored for another target is not
+tried. All targets are compared before the first connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
-# Not part of the target, but after promotion they would be trusted as much as it.
+# Not part of the target, but after promotion they would be trusted in the same way.
 _TRUSTED_KEYS = ("clear_text", "engine", "masterarn", "strategy")
 
 _HAS_IT_MOVED = (
@@ -39,10 +39,10 @@ def check_allowed(secret: Secret, engine: Engine, settings: Settings) -> None:
     Args:
         secret: a value.
         engine: its engine.
-        settings: of the function.
+        settings: settings of the function.
 
     Raises:
-        IdentityMismatch: it does not name one of them; nothing was sent there.
+        IdentityMismatch: it does not name one of the addresses; nothing was sent to it.
         SecretFormatError: a key is missing or wrong.
     """
     for host, port in addresses(secret, engine):
@@ -67,7 +67,7 @@ def check_shape(secret: Secret, engine: Engine) -> None:
     secret.text("username")
     engine.credential.of(secret)
     if len(secret.text("username").encode(errors="surrogatepass")) > engine.longest_username:
-        # A server may cut a longer name off, and so mean another user.
+        # A server may cut off a longer name, which then names another user.
         raise SecretFormatError(f"key 'username' of the secret exceeds {engine.longest_username} bytes")
     if not lacks_address(secret, engine):
         host_of(secret)
@@ -86,7 +86,7 @@ def check_shape(secret: Secret, engine: Engine) -> None:
 
 
 def lacks_address(secret: Secret, engine: Engine) -> bool:
-    """Return True if a value names its target by an identifier, and its address was not looked up yet.
+    """Return True if a value names its target by an identifier and has no address yet.
 
     Args:
         secret: a value.
@@ -100,15 +100,15 @@ def lacks_address(secret: Secret, engine: Engine) -> bool:
 
 
 def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
-    """Check that the pending value leads to the same database as the current one, user apart.
+    """Check that the pending value names the same target as the current one; the user may differ.
 
     Args:
         pending: the pending value.
         current: the current value.
-        engine: of both.
+        engine: engine of both values.
 
     Raises:
-        IdentityMismatch: engine, host, port, dbname, or a key that guards the connection, differs.
+        IdentityMismatch: engine, host, port, dbname, or a key that protects the connection, differs.
         SecretFormatError: a key is missing or wrong.
     """
     for value in (pending, current):
@@ -126,7 +126,7 @@ def check_target(pending: Secret, current: Secret, engine: Engine) -> None:
 
 
 def _refuse_reserved(secret: Secret, engine: Engine) -> None:
-    """Refuse the keys that `for_users_of` adds to an admin's value: stored ones would lead elsewhere."""
+    """Refuse stored keys that `for_users_of` adds to an admin's value: they could name another target."""
     for key in engine.target_defaults:
         if f"for_{key}" in secret:
             raise SecretFormatError(f"key 'for_{key}' has no meaning in a secret; remove it")
@@ -140,7 +140,7 @@ def check_user(pending: Secret, allowed: set[str]) -> None:
         allowed: names of users.
 
     Raises:
-        IdentityMismatch: it names another.
+        IdentityMismatch: it names another user.
     """
     user = pending.text("username")
     if user not in allowed:
@@ -149,14 +149,14 @@ def check_user(pending: Secret, allowed: set[str]) -> None:
 
 
 def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
-    """The admin of this rotation, checked with ``check_admin``.
+    """Return the admin of this rotation, checked with ``check_admin``.
 
     Args:
-        rotation: its values.
-        engine: of the secret.
+        rotation: rotation of the secret.
+        engine: engine of the secret.
 
     Returns:
-        The admin's value, or None when the secret has no ``masterarn``.
+        The admin's value, or None if the secret has no ``masterarn``.
 
     Raises:
         IdentityMismatch, SecretFormatError: see ``check_admin``.
@@ -169,15 +169,15 @@ def proven_admin(rotation: Rotation, engine: Engine) -> Secret | None:
 
 
 def for_users_of(admin: Secret, current: Secret, engine: Engine) -> Secret:
-    """Return the admin's value with what the users' value determines.
+    """Return the admin's value with the members that the users' value determines.
 
-    That is the part of the target that the users are in, such as ``for_dbname``, and the form in which the
-    users' new credentials are stored.
+    These are the part of the target with the users, such as ``for_dbname``, and the form in which the users'
+    new credentials are stored.
 
     Args:
         admin: the value of the admin's secret.
         current: the current value.
-        engine: of both.
+        engine: engine of both values.
 
     Raises:
         SecretFormatError: a key is wrong.
@@ -195,11 +195,11 @@ def check_admin(admin: Secret, current: Secret, users: set[str], engine: Engine)
         admin: the value of the admin's secret.
         current: the current value.
         users: other users that the admin must not be.
-        engine: of both.
+        engine: engine of both values.
 
     Raises:
-        IdentityMismatch: the admin's secret leads elsewhere, or names a user that is being rotated.
-        SecretFormatError: it lacks a key.
+        IdentityMismatch: the admin's secret names another target, or a user that is being rotated.
+        SecretFormatError: the admin's secret lacks a key.
     """
     if "engine" in admin and admin.text("engine") not in engine.names:
         raise IdentityMismatch("the secret that masterarn names has another engine")

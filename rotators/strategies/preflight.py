@@ -1,4 +1,4 @@
-"""The questions of `rotators check` to a session. Nothing here changes the server."""
+"""The queries of `rotators check` to a session. No method changes the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Demands:
     Attributes:
         length: least number of characters.
         digits, lower, upper, special: least number of characters of each class.
-        takes_hashes: True if the server takes a hash instead of a password.
+        takes_hashes: True if the server accepts a hash instead of a password.
         unknown: names of validation plugins whose rules cannot be read, such as a dictionary check.
     """
 
@@ -34,7 +34,7 @@ class Demands:
         """Return a sentence about why passwords of a policy may be refused; empty if all are accepted.
 
         Args:
-            policy: of the rotation function.
+            policy: policy of the rotation function.
         """
         if not self.takes_hashes:
             return (
@@ -61,19 +61,19 @@ class Demands:
 
 @runtime_checkable
 class Preflight(Protocol):
-    """A session that can answer whether a rotation would work. All methods only read.
+    """A session that can check whether a rotation would work. All methods only read.
 
-    They raise what the moves of ``Session`` raise.
+    They raise the errors of the methods of ``Session``.
     """
 
     def writable(self) -> bool:
-        """True if accounts can be changed here: a primary that is not read-only."""
+        """Return True if accounts can be changed on this server: it is a primary and not read-only."""
 
     def demands(self) -> Demands:
-        """The demands of the server's password validation."""
+        """Return the demands of the server's password validation."""
 
     def missing_for_reset(self, user: str) -> str:
-        """The right that the logged-in admin lacks to set the password of ``user``; empty when none.
+        """Return the right that the logged-in admin lacks to set the password of ``user``; empty if none.
 
         Args:
             user: name of the user.
@@ -84,7 +84,7 @@ class ClonePreflight(Preflight, Protocol):
     """A `Preflight` for an engine with the strategy ``alternating``."""
 
     def missing_for_clone(self, of: str) -> str:
-        """The right that the logged-in admin lacks to make a second user for ``of``; empty when none.
+        """Return the right that the logged-in admin lacks to create a second user for ``of``; empty if none.
 
         Args:
             of: name of the original user.
@@ -96,8 +96,8 @@ class Forgetful(Protocol):
     """A session whose server may lose changed credentials at a restart."""
 
     def forgets(self) -> str:
-        """Return a sentence about the nodes that lose them; empty if all nodes keep them.
+        """Return a sentence about the nodes that would lose changes; empty if all nodes keep them.
 
         Raises:
-            TargetUnavailable, TargetRefused: as the moves of ``Session``.
+            TargetUnavailable, TargetRefused: as for the methods of ``Session``.
         """

@@ -1,4 +1,4 @@
-"""The server that an engine was proved on, as the engine declares it."""
+"""The declaration of the servers on which an engine was tested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Proof(NamedTuple):
     Attributes:
         server: name and version, such as ``Redis 7.0.15``.
         date: date of the last run, as ``YYYY-MM-DD``.
-        substitute: True if this server was used in place of the engine's own, which was not run.
+        substitute: True if this server was used instead of the engine's own, which was not run.
     """
 
     server: str
@@ -22,7 +22,7 @@ class Proof(NamedTuple):
 
 @runtime_checkable
 class Proved(Protocol):
-    """An engine that declares what it was proved on. The declaration is optional.
+    """An engine that declares the servers of its tests. The declaration is optional.
 
     Attributes:
         proved_on: one server for each of the engine's ``names``.

@@ -1,4 +1,4 @@
-"""A rotator is engine × strategy: this joins the two."""
+"""The rotator that combines an engine with a strategy."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 
 def engine_of(rotator: Rotator | None) -> Engine | None:
-    """The engine of a rotator; None for a rotator that was written without one.
+    """Return the engine of a rotator; None for a rotator that does not use an engine.
 
     Args:
-        rotator: any rotator; None for none.
+        rotator: any rotator, or None.
     """
     return rotator.engine if isinstance(rotator, EngineRotator) else None
 
 
 def strategy_of(value: Secret, engine: Engine) -> str:
-    """The name of the strategy that rotates a value.
+    """Return the name of the strategy that rotates a value.
 
     AWS's rule: the value's ``strategy``, otherwise ``alternating`` with ``masterarn``, otherwise ``single``.
-    If the engine does not offer the strategy that follows without the key, it is the engine's first one.
+    If the key is missing and the engine does not offer the strategy of this rule, the engine's first strategy
+    is used.
 
     Args:
         value: the current value.
@@ -70,7 +71,7 @@ class EngineRotator:
 
     Raises:
         ModuleNotFoundError: the driver is not installed; the registry turns this into a BrokenRotator. It is
-            not imported yet, but a rotation without it must stop before it stores a value.
+            not imported here, but without it a rotation must stop before it stores a value.
     """
 
     def __init__(self, engine: Engine, driver: str = "") -> None:
@@ -102,10 +103,11 @@ class EngineRotator:
 
         Args:
             value: the current value, or one that is to be stored.
-            settings: of the function.
+            settings: settings of the function.
 
         Raises:
-            SecretFormatError: a key is missing, of the wrong kind, or names what this engine does not offer.
+            SecretFormatError: a key is missing or of the wrong type, or names something that this engine does
+                not offer.
             IdentityMismatch: ALLOWED_TARGETS does not name the target.
         """
         self._check_engine(value)
@@ -128,7 +130,8 @@ class EngineRotator:
         strategies = {each.name: each for each in self.engine.strategies}
         if name not in strategies:
             meant = did_you_mean(name, strategies)
-            # A text that is near no strategy may be a secret's value in the wrong place.
+            # A text that is unlike any strategy may be a secret's value in the wrong place, so it is not
+            # shown.
             written = f"is {name!r}{meant}" if meant else "is not a strategy of this engine"
             raise SecretFormatError(
                 f"key 'strategy' {written}; this engine offers: {', '.join(sorted(strategies))}"
@@ -136,7 +139,10 @@ class EngineRotator:
         return strategies[name]
 
     def _check_engine(self, current: Secret) -> None:
-        """A secret chosen by ROTATOR may lack the engine key; one that names another engine is a mistake."""
+        """Refuse a secret that names another engine.
+
+        A secret without the key is accepted: ROTATOR chose this rotator.
+        """
         if "engine" in current and current.text("engine") not in self.engine.names:
             raise SecretFormatError(
                 f"engine {current.text('engine')[:40]!r} is not supported by this rotator"

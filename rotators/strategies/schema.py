@@ -49,13 +49,13 @@ _OPTIONAL: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def secret_schema(engine: Engine) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of the secrets of an engine.
+    """Return the JSON Schema (draft 2020-12) of the secrets of an engine.
 
     Args:
         engine: a credential type.
 
     Returns:
-        The schema, as JSON can hold it. It permits members that it does not name.
+        The schema, in types of JSON. It permits members that it does not name.
     """
     names = sorted(engine.names)
     strategies = [strategy.name for strategy in engine.strategies]
@@ -120,7 +120,7 @@ def _credential(engine: Engine) -> dict[str, Any]:
 
 
 def _or_absent(schema: dict[str, Any]) -> dict[str, Any]:
-    """Permit null and the empty string too: for these members, both mean that the member is absent."""
+    """Also permit null and the empty string, which mean that the member is absent."""
     about: dict[str, Any] = {key: schema[key] for key in ("description", "default") if key in schema}
     rule = {key: value for key, value in schema.items() if key not in about}
     choices = rule["anyOf"] if set(rule) == {"anyOf"} else [rule]

@@ -1,11 +1,11 @@
 """Strategy ``single``: one user, whose password changes.
 
-Between the target's commit and the promotion the current password is dead: that window is this strategy's
-price. ``alternating`` has none.
+Between the commit of the target and the promotion, the current password does not work. ``alternating`` does
+not have this window.
 
-setSecret logs in with the first stored value that works (``attempts.py``) and sets the pending password.
-Where none works, an admin sets it, if the secret names one: only after it has looked whether a new password
-would help, because a login can be rejected although its password is right.
+setSecret logs in with the first stored value that works (``attempts.py``) and sets the pending password. If
+no value works and the secret names an admin, the admin sets it. Before that, it checks that a new password
+would help, because a login can be rejected although its password is correct.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Single:
-    """One user changes its own password; an admin helps where no stored password works.
+    """One user changes its own password; an admin sets it if no stored password works.
 
     Args:
-        needs_admin: True for an engine on which a user cannot change its own credential. The secret has to
-            name an admin then.
+        needs_admin: True for an engine on which a user cannot change its own credential. The secret must then
+            name an admin.
     """
 
     name = "single"
@@ -40,14 +40,15 @@ class Single:
         self.needs_admin = needs_admin
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The current value with a new credential.
+        """Return the current value with a new credential.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
-            SecretFormatError: no ``masterarn``, on an engine where only an admin changes a credential.
+            SecretFormatError: the secret has no ``masterarn``, and on this engine only an admin changes a
+                credential.
         """
         current = rotation.current
         if self.needs_admin:
@@ -55,11 +56,11 @@ class Single:
         return current.replace(**engine.credential.new(rotation.settings, current))
 
     def apply(self, engine: Engine, rotation: Rotation) -> None:
-        """Make the user's password the pending one.
+        """Set the user's password to the pending one.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: the pending value is for another user or target; no login was tried.
@@ -90,15 +91,15 @@ class Single:
                 session.set_credential(user, engine.credential.of(rotation.pending))
 
     def set_by_user(self, engine: Engine, attempts: Attempts, rotation: Rotation) -> bool:
-        """Set the pending credential in the first login whose credential may do it.
+        """Set the pending credential in the first login that may change it.
 
         Args:
-            engine: of the secret.
+            engine: engine of the secret.
             attempts: logins of the step.
-            rotation: its values.
+            rotation: rotation of the secret.
 
         Returns:
-            False if no login was accepted, or none could change the credential and an admin can.
+            False if no login was accepted, or if no login could change the credential and an admin can.
 
         Raises:
             RotatorFailure, StoreError: see `apply`.
@@ -111,19 +112,23 @@ class Single:
                         _set_own(engine, *accepted, rotation)
                         changed = True
             except CredentialsRejected as error:
-                # The server still accepts the credential before the newest one, which an interrupted step or
-                # another rotation has set. It is among the next values.
+                # The server still accepts the credential before the newest one. An interrupted step or
+                # another rotation set the newest one, which is among the next values.
                 if error.reason != NOT_CURRENT:
                     raise
             else:
                 return changed
 
     def verify(self, engine: Engine, rotation: Rotation) -> None:
-        """Log in as the pending value.
+        """Log in with the pending value.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
+
+        Raises:
+            IdentityMismatch: the pending value is for another user or target; no login was tried.
+            CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: from the engine.
         """
         check(engine, rotation)
         with engine.login(rotation.pending, rotation.settings) as session:
@@ -131,15 +136,15 @@ class Single:
 
 
 def require_reset_helps(session: Administers[Any], current: Secret, rejected: Collection[Credential]) -> None:
-    """Check in an admin's session that the user is ordinary, and that a new password would let it log in.
+    """Check, in an admin's session, that the user is ordinary and could log in with a new password.
 
     Args:
-        session: the admin's.
+        session: session of the admin.
         current: the current value.
         rejected: the credentials of the user's rejected logins.
 
     Raises:
-        TargetRefused: it is not, or it would not; nothing was changed.
+        TargetRefused: the user is an administrator, or a new password would not help; nothing was changed.
     """
     user = current.text("username")
     session.require_ordinary(user)
@@ -150,11 +155,11 @@ def check(engine: Engine, rotation: Rotation) -> None:
     """Check that the pending value is for the current one's user and target.
 
     Args:
-        engine: of the secret.
-        rotation: its values.
+        engine: engine of the secret.
+        rotation: rotation of the secret.
 
     Raises:
-        IdentityMismatch: it is not.
+        IdentityMismatch: it is for another user or target.
         SecretFormatError: a key is missing or wrong.
     """
     check_target(rotation.pending, rotation.current, engine)
@@ -164,7 +169,7 @@ def check(engine: Engine, rotation: Rotation) -> None:
 
 
 def _set_own(engine: Engine, session: Changes[Any], accepted: Credential, rotation: Rotation) -> None:
-    """Set the pending credential in a login of the user's own."""
+    """Set the pending credential in a login of the user itself."""
     wanted = engine.credential.of(rotation.pending)
     if accepted != wanted:
         _refuse_pooler(session)
@@ -173,7 +178,7 @@ def _set_own(engine: Engine, session: Changes[Any], accepted: Credential, rotati
 
 
 def _refuse_pooler(session: Changes[Any]) -> None:
-    """Change no password through a pooler: what it rejects may be right, and it may not learn the new one."""
+    """Refuse a change through a pooler: it may reject a correct password, or keep the old one."""
     if session.behind_pooler:
         raise TargetRefused(
             "a pooler or proxy answers instead of the server, and it may still require the old password",

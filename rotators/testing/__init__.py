@@ -1,4 +1,4 @@
-"""Conformance kit: tests that every rotator must pass, ours and third-party ones.
+"""Conformance kit: tests that every rotator must pass, built-in and third-party ones.
 
 Provide a target (`Target`) and subclass the suites in a test module; pytest runs them::
 

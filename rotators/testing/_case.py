@@ -45,6 +45,9 @@ def step_event(arn: str, step: str, token: str) -> dict[str, str]:
         arn: ARN of the secret.
         step: name of the step.
         token: token of the rotation.
+
+    Returns:
+        The event of AWS, with a random ``RotationToken``.
     """
     return {
         "Step": step,
@@ -216,6 +219,9 @@ class Case:
         Args:
             step: name of the step.
             token: token of the rotation.
+
+        Returns:
+            See `step_event`.
         """
         return step_event(self.arn, step, token)
 
@@ -270,16 +276,28 @@ class Case:
         return self._value(VersionId=token)
 
     def current_version(self) -> str | None:
-        """Return the id of the AWSCURRENT version."""
+        """Return the id of the AWSCURRENT version.
+
+        Returns:
+            A version id; None if the secret has no AWSCURRENT version.
+        """
         return holder(self.stages(), Stage.CURRENT)
 
     def stages(self) -> dict[str, list[str]]:
-        """Return the stages of each version id."""
+        """Return the stages of each version id.
+
+        Returns:
+            Stages such as ``AWSCURRENT`` by version id. Versions without a stage are not in it.
+        """
         found: dict[str, list[str]] = self.kit.client.describe_secret(SecretId=self.arn)["VersionIdsToStages"]
         return found
 
     def values(self) -> Iterator[Value]:
-        """Yield the values of all versions, those with a stage first."""
+        """Yield the values of all versions, those with a stage first.
+
+        Yields:
+            Each stored value; a version that has a stage but no value is left out.
+        """
         listed = self.kit.client.list_secret_version_ids(SecretId=self.arn, IncludeDeprecated=True)
         for version in sorted(listed["Versions"], key=lambda version: not version.get("VersionStages")):
             try:
@@ -329,7 +347,11 @@ class Case:
         return self.kit.rotator or load(str(self.first["engine"]))
 
     def sensitive(self) -> set[str]:
-        """Return all strings of all values, and of the admin's value, that must not appear anywhere."""
+        """Return all strings of all values, and of the admin's value, that must not appear anywhere.
+
+        Returns:
+            Texts to search for; those that the kit itself adds to each secret are not among them.
+        """
         admin = self.kit.target.admin() or {}
         public = public_members(self.rotator)
         return {

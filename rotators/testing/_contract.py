@@ -202,7 +202,7 @@ class RotatorContractV1(Suite):
                 self._unavailable(partial(case.step, step, token), step)
 
     def test_a_server_that_never_answers(self, kit: Kit) -> None:
-        """A step gives up on a server that never answers.
+        """A step ends if a server never answers.
 
         Fails if it takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
         """
@@ -214,7 +214,7 @@ class RotatorContractV1(Suite):
             _recovers(case, token, proxy)
 
     def test_a_server_that_falls_silent_in_a_statement(self, kit: Kit) -> None:
-        """A server that stops answering in the last statement of setSecret does no harm.
+        """A server that stops answering in the last statement of setSecret loses no credential.
 
         Fails if the step takes longer than `Suite.timeout`, or if the rotation cannot be completed later.
         """
@@ -282,6 +282,9 @@ def port_of_target(kit: Kit) -> int:
 
     Args:
         kit: kit of the test.
+
+    Returns:
+        From 1 to 65535.
     """
     value = kit.target.create()
     port = kit.target.port(value)
@@ -309,6 +312,9 @@ def places_in_set(case: Case, *kinds: Kind) -> list[int]:
     Args:
         case: case of a secret, which is rotated.
         *kinds: kinds of the operations.
+
+    Returns:
+        Indexes in the list of recorded operations, in ascending order.
     """
     token = case.begin(CREATE)
     case.kit.recorder.begin()

@@ -90,6 +90,9 @@ class CrashMatrix:
 
         Args:
             plan: points and rotations to try.
+
+        Yields:
+            Each side of each operation, with each kind of recovery.
         """
         for rotations in plan.starts:
             operations = self.undisturbed(rotations).operations

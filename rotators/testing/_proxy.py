@@ -44,8 +44,9 @@ class Proxy:
     def cut(self) -> None:
         """Close all open connections."""
         with self._changed:
-            self._accepted.clear()  # an earlier client may have had the number that ours gets now
-        # A client is connected before we accept it. Connections are accepted in order, so ours is the last.
+            self._accepted.clear()  # an earlier client may have had the number of the present one
+        # A client is connected before it is accepted. Connections are accepted in order, so this one is the
+        # last.
         with socket.create_connection(("127.0.0.1", self.port)) as last:
             with self._changed:
                 self._changed.wait_for(lambda: self._ended or last.getsockname() in self._accepted)

@@ -85,7 +85,11 @@ class StopResult:
     detail: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return the result as JSON types."""
+        """Return the result as JSON types.
+
+        Returns:
+            Name, point of the stop and outcome, by name of the attribute.
+        """
         result = asdict(self)
         point = result.pop("point")
         del point["again"]
@@ -148,6 +152,9 @@ def by_operation(results: Iterable[StopResult]) -> list[tuple[Operation, int, li
 
     Args:
         results: results of one matrix.
+
+    Returns:
+        For each operation and number of earlier rotations: the operation, that number, and its results.
     """
     found: dict[tuple[int, int], list[StopResult]] = {}
     for result in results:

@@ -62,6 +62,9 @@ class Target(ABC):
             name: name of the user; None for an unused one. A number may be appended to a given name to make
                 it unique, except in `create_named`.
             password: password of the user; None for a new one.
+
+        Returns:
+            A value that a rotator accepts as AWSCURRENT, in clear text.
         """
 
     @abstractmethod
@@ -89,6 +92,9 @@ class Target(ABC):
 
         Args:
             value: value of a secret.
+
+        Returns:
+            The value to store so that the secret works again.
         """
 
     @abstractmethod
@@ -103,7 +109,11 @@ class Target(ABC):
         """Release the target's resources: its session, and what all its credentials share."""
 
     def admin(self) -> Value | None:
-        """Return an administrator's value, or None if there is none."""
+        """Return an administrator's value, or None if there is none.
+
+        Returns:
+            The value of an admin's secret, in clear text.
+        """
         return None
 
     def footprint(self, value: Mapping[str, Any]) -> object:
@@ -113,6 +123,9 @@ class Target(ABC):
 
         Args:
             value: value of a secret.
+
+        Returns:
+            An object that supports ``==``; None if the target has nothing to compare.
         """
         del value
         return None
@@ -122,6 +135,9 @@ class Target(ABC):
 
         Args:
             value: value of a secret.
+
+        Returns:
+            The number; 0 also for a target without sessions.
         """
         del value
         return 0
@@ -131,6 +147,9 @@ class Target(ABC):
 
         Args:
             value: value of a secret.
+
+        Returns:
+            From 1 to 65535; with None, the tests that need a proxy are skipped.
         """
         del value
         return None
@@ -141,6 +160,9 @@ class Target(ABC):
         Args:
             value: value of a secret.
             port: TCP port.
+
+        Returns:
+            A new value; all other keys are the same.
         """
         return {**value, "port": port}
 
@@ -149,6 +171,9 @@ class Target(ABC):
 
         Args:
             value: value of a secret.
+
+        Returns:
+            A new value for the same user and target.
         """
         return {**value, "password": f"wrong-{secrets.token_hex(12)}"}
 
@@ -157,6 +182,9 @@ class Target(ABC):
 
         Args:
             name: name of a user.
+
+        Returns:
+            Names that the target would accept; empty if it has none.
         """
         return (f"{name}@%", f"{name} ", f" {name}", name.swapcase())
 

@@ -25,7 +25,7 @@ class DomainWorld(World):
         self.controller = server
 
     def entry(self, name: str | None = None) -> dict[str, Any]:
-        """Create a user; gives its value for a secret."""
+        """Create a user, and return its value for a secret."""
         name, password = upn(name or unique("app")), new_password()
         connection = self.controller.connect()
         add_user(connection, name, password)

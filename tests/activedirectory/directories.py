@@ -21,7 +21,7 @@ def create_directory(aws: LocalAws, server: ActiveDirectoryServer, name: str = D
 
 
 def directory_user(server: ActiveDirectoryServer, arn: str) -> dict[str, Any]:
-    """Create a user; gives the value of a secret whose password the directory resets."""
+    """Create a user, and return the value of a secret whose password the directory resets."""
     name, password = unique("app"), new_password()
     server.create_user(name, password)
     return server.secret(name, password, directory_id=arn.rpartition("/")[2])

@@ -53,7 +53,7 @@ def test_the_shape_of_aws_is_rotated(
     assert not domain.accepts(user)
 
 
-def test_a_server_that_nobody_allowed_proves_nothing(
+def test_a_server_that_is_not_allowed_proves_nothing(
     domain: DomainWorld, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = {**domain.entry(), "directory_id": directory}
@@ -63,7 +63,7 @@ def test_a_server_that_nobody_allowed_proves_nothing(
     assert domain.accepts(value)
 
 
-def test_an_allowed_target_is_no_domain_controller(
+def test_a_target_outside_directory_hosts_is_refused(
     domain: DomainWorld, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = {**domain.entry(), "directory_id": directory}

@@ -36,7 +36,7 @@ def test_a_password_is_changed_over_tls(domain: DomainWorld, start_tls: bool, wi
     assert not domain.accepts(value)
 
 
-def test_plain_is_refused_though_the_server_takes_it(domain: DomainWorld) -> None:
+def test_plain_is_refused_although_the_server_accepts_it(domain: DomainWorld) -> None:
     value = {**domain.entry(), "ssl": False, "port": domain.controller.clear_port}
     error = domain.refused(value, CREATE)
     assert isinstance(error, SecretFormatError)
@@ -107,7 +107,7 @@ def test_windows_gives_one_code_for_all_rules() -> None:
         ({"logonHours": b"\0" * 21}, "logon-hours"),
     ],
 )
-def test_a_proven_password_is_no_rejection(
+def test_a_proven_password_does_not_count_as_rejection(
     domain: DomainWorld, attributes: dict[str, Any], expected: str
 ) -> None:
     value = domain.entry()

@@ -80,7 +80,7 @@ def test_athena_parses_every_question(question: Question) -> None:
 
 @pytest.fixture(scope="module")
 def athena(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Athena's table, in DuckDB: the records as its reader gives them, with objects as texts of JSON."""
+    """Athena's table, in DuckDB: the records in the form of its reader, with objects as texts of JSON."""
     path = tmp_path_factory.mktemp("athena") / "rows.json"
     path.write_text("\n".join(json.dumps(each | _texts(each)) for each in RECORDS))
     connection = duckdb.connect()
@@ -108,7 +108,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
 def test_athena_gives_the_same_answer(question: Question, athena: Any, local: Any) -> None:
-    """The text for Athena, translated as a whole and not by our own macros."""
+    """The text for Athena, translated as a whole and not by the macros of this project."""
     (text,) = sqlglot.transpile(question.athena("cloudtrail_logs"), read="athena", write="duckdb")
     found = athena.execute(text)
     names = [column[0] for column in found.description]

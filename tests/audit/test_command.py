@@ -31,7 +31,7 @@ EVERY = {
 
 @pytest.fixture
 def log(tmp_path: Path) -> str:
-    """Records that give an answer to every question."""
+    """Records with a result for every question."""
     return save(
         tmp_path / "log.json",
         record("CreateSecret", 0, requestParameters={"name": "idle"}),
@@ -82,12 +82,12 @@ def test_a_gap_is_named_with_status_one(log: str, tmp_path: Path) -> None:
     assert (done.status, "[truncated]" in done.stderr) == (1, True)
 
 
-def test_an_unknown_secret_is_told_apart(log: str) -> None:
+def test_an_unknown_secret_is_distinguished(log: str) -> None:
     assert "No record mentions ap:" in command("audit", "who", "ap", log).stdout
     assert "No record mentions" not in command("audit", "who", "idle", log).stdout
 
 
-def test_records_that_begin_too_late_are_told(log: str) -> None:
+def test_records_that_begin_too_late_are_reported(log: str) -> None:
     assert "earlier reads are unknown" in command("audit", "anomalies", log, "--since", "30d").stdout
 
 
@@ -100,7 +100,7 @@ def test_secrets_come_from_a_list(log: str, tmp_path: Path) -> None:
     assert [row["secret"] for row in answer["rows"]] == ["idle", "nobody-knows"]
 
 
-def test_a_batch_without_secrets_is_told(tmp_path: Path) -> None:
+def test_a_batch_without_secrets_is_reported(tmp_path: Path) -> None:
     batch = record("BatchGetSecretValue", 1, requestParameters={"filters": []})
     done = command("audit", "who", "app", save(tmp_path / "log.json", batch))
     assert "role/app made 1 call of BatchGetSecretValue with filters: no record of KMS shows" in done.stdout
@@ -136,7 +136,7 @@ def test_text_of_records_is_not_interpreted(words: list[str], form: list[str], t
 
 
 @pytest.mark.parametrize("formula", ["=cmd()", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_cells_of_csv_are_no_formulas(formula: str, tmp_path: Path) -> None:
+def test_cells_of_csv_are_not_formulas(formula: str, tmp_path: Path) -> None:
     path = save(tmp_path / "log.json", read("app", who={"type": "IAMUser", "arn": formula}))
     (row,) = csv.DictReader(io.StringIO(command("audit", "who", "app", path, "-o", "csv").stdout))
     assert row["principal"][0] in "'\\"

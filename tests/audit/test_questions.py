@@ -96,11 +96,11 @@ def test_secrets_without_a_late_read_are_unused(rows: Any) -> None:
     assert found[1]["last_read"] == dt.datetime(2026, 3, 1, 10, tzinfo=dt.UTC)
 
 
-def test_refused_reads_are_no_use(rows: Any) -> None:
+def test_refused_reads_are_not_use(rows: Any) -> None:
     assert names(rows(unused(DAY, []), created(NAME), denied(NAME, 100))) == [NAME]
 
 
-def test_reads_of_rotation_functions_are_no_use(rows: Any) -> None:
+def test_reads_of_rotation_functions_are_not_use(rows: Any) -> None:
     rotation = [stored(NAME, "v2", 99, "AWSPENDING"), read(NAME, 100, role("rotate"))]
     found = rows(unused(DAY, []), created(NAME), *rotation)
     assert (names(found), found[0]["reads_by_rotation"]) == ([NAME], 1)

@@ -67,14 +67,14 @@ def test_a_truncated_file_keeps_its_beginning(name: str, packed: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["log file", "indented", "lines"])
-def test_damage_in_the_middle_costs_one_record(name: str) -> None:
+def test_damage_in_the_middle_loses_one_record(name: str) -> None:
     broken = SHAPES[name].replace('"eventID": "7"', '"eventID": ,"7"')
     got = found(broken.encode())
     assert [each for each in got if not isinstance(each, Damage)] == RECORDS[:7] + RECORDS[8:]
     assert [each.code for each in got if isinstance(each, Damage)] == ["not-json"]
 
 
-def test_a_cut_line_costs_one_record() -> None:
+def test_a_truncated_line_loses_one_record() -> None:
     lines = SHAPES["lines"].split("\n")
     lines[3] = lines[3][:-9]
     got = found("\n".join(lines).encode())

@@ -70,7 +70,7 @@ def test_a_batch_by_list_reads_each_secret(rows: Any) -> None:
 FILTERS = {"filters": [{"key": "tag-key", "values": ["!no-such-tag"]}]}
 
 
-def test_a_batch_by_filters_is_told_by_kms(told: Any) -> None:
+def test_kms_names_the_secrets_of_filtered_batches(told: Any) -> None:
     """DataDog/stratus-red-team, secretsmanager-batch-retrieve-secrets: filters, and no secret."""
     batch = record("BatchGetSecretValue", 1, requestParameters=FILTERS)
     late = decrypted(ARN, 1.5)
@@ -144,7 +144,7 @@ def test_events_of_the_service_are_read(told: Any, place: str, members: dict[str
     assert coverage.complete
 
 
-def test_the_service_tells_of_a_rotation(rows: Any) -> None:
+def test_the_service_reports_a_rotation(rows: Any) -> None:
     """A managed rotation has no UpdateSecretVersionStage of the account."""
     event = record("RotationSucceeded", 1, serviceEventDetails={"secretId": ARN})
     reads = [read(NAME, hours, versionStage="AWSPREVIOUS") for hours in (2, 30)]

@@ -122,7 +122,7 @@ def test_too_little_memory_is_a_coded_error(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_interrupted_question_is_an_interruption() -> None:
-    """DuckDB tells of Ctrl-C with this error."""
+    """DuckDB reports Ctrl-C with this error."""
     with pytest.raises(KeyboardInterrupt), opened():
         raise RuntimeError("Query interrupted")
 

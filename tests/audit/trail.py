@@ -1,4 +1,4 @@
-"""Records of CloudTrail with values of our own, in the shapes of real ones."""
+"""Records of CloudTrail with invented values, in the shapes of real ones."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_an_instance_without_endpoint_is_reported(world: World, rds: Stubber) ->
     assert caught.value.reason == "no-endpoint"
 
 
-def test_a_missing_right_to_ask_rds_is_named(world: World, rds: Stubber) -> None:
+def test_a_missing_permission_for_rds_is_named(world: World, rds: Stubber) -> None:
     rds.add_client_error("describe_db_instances", "AccessDenied", "not authorized", 403)
     arn = world.secret({**world.user(), "masterarn": managed_admin(world, "db")})
     token = world.begin(arn)
@@ -165,7 +165,7 @@ TAGS = {key: [{"Key": key, "Value": ARN.format("db")}] for key in (INSTANCE, CLU
         ("SubscriptionRequired", RequestRefused),
     ],
 )
-def test_refusals_of_rds_are_told_apart(
+def test_refusals_of_rds_are_distinguished(
     rds: Stubber, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[RotatorsError]
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)

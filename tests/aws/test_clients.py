@@ -129,7 +129,7 @@ def test_a_profile_decides_like_everywhere_in_boto3(monkeypatch: pytest.MonkeyPa
     ("variable", "text"),
     [("AWS_REGION", ""), ("AWS_PROFILE", "no-such"), ("SECRETS_MANAGER_ENDPOINT", "no-url")],
 )
-def test_what_cannot_be_used_is_a_configuration_error(
+def test_an_unusable_setting_is_a_configuration_error(
     variable: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, text)

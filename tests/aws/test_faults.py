@@ -1,4 +1,4 @@
-"""Each error of boto3 becomes the matching error of ours, with its code, a remedy, and no value."""
+"""Each error of boto3 becomes the matching error of this project, with code and remedy, without a value."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_a_long_message_is_cut() -> None:
 
 
 @pytest.mark.parametrize("raised", [ValueError("mine"), KeyboardInterrupt()])
-def test_what_is_not_boto_s_passes(raised: BaseException) -> None:
+def test_errors_of_other_libraries_pass(raised: BaseException) -> None:
     with pytest.raises(type(raised)) as caught, translated("GetSecretValue", "app/db"):
         raise raised
     assert caught.value is raised

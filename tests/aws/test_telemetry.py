@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reported(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The log line and the metrics, which must be the only text on stdout beside the audit record."""
+    """The log line and the metrics, which must be the only text on stdout except the audit record."""
     log, metrics, audit = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert list(audit) == ["audit"]
     return log, metrics
@@ -68,7 +68,7 @@ def test_a_success_is_one_line_and_one_record(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_a_failure_is_reported_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_and_raised(capsys: pytest.CaptureFixture[str]) -> None:
     failure = TargetUnavailable("no answer from db:5432", reason="timeout")
     password = "hunter2-in-a-local"
     with pytest.raises(TargetUnavailable) as caught, observed("rotate", outcome="overruled by the failure"):

@@ -30,7 +30,7 @@ from tests.cli.command import command
 ROOT = Path(__file__).parents[2]
 SESSION = re.compile(r"^```\n(?=\$ )(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
-# The version of the policy language stays, because it is no time.
+# The version of the policy language stays, because it is not a time.
 _MOMENT = re.compile(r"\b(?!2012-10-17)20\d\d-\d\d-\d\d(?:([ T])\d\d:\d\d(:\d\d(?:\.\d+)?)?)?")
 _REST_OF_ID = "-1111-4111-8111-111111111111"
 _DAY = 86_400
@@ -113,7 +113,7 @@ def compare(page: Path, old: str, new: str) -> None:
     Args:
         page: the page.
         old: the session in the page.
-        new: the session as it is.
+        new: the session of this run.
     """
     if os.environ.get("UPDATE_DOCS"):
         page.write_text(page.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -127,14 +127,14 @@ def lines(session: str) -> list[str]:
 
 
 def outputs(page: Path, folder: Path) -> list[str]:
-    """Run the commands of a page in their order, in a process of their own.
+    """Run the commands of a page in their order, in a separate process.
 
     Args:
         page: the page. Its first block in TOML is the file ``policy.toml``.
         folder: where the commands run.
 
     Returns:
-        The sessions of the page as they are.
+        The sessions of this run.
     """
     text = page.read_text(encoding="utf-8")
     policy = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

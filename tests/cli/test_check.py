@@ -1,4 +1,4 @@
-"""`rotators check` on real servers: it finds what would stop a rotation, and changes nothing."""
+"""`rotators check` on real servers: it finds obstacles of a rotation, and changes nothing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_silent_closed_and_unknown_servers_are_distinguished(world: World, silen
         assert code in next(each["detail"] for each in document["checks"] if each["result"] == "failed")
 
 
-def test_a_certificate_that_is_not_trusted_is_told(world: World) -> None:
+def test_a_certificate_that_is_not_trusted_is_reported(world: World) -> None:
     document = checked(stored(world, {**world.user(), "sslrootcert": world.some_authority()}))
     assert results(document)["network route"] == "ok"
     assert failed_check(document) == "TLS"
@@ -151,17 +151,17 @@ def test_a_named_stack_outranks_the_secret_s_function(world: World) -> None:
     assert failed_check(checked(arn, "--stack", "nothing")) == "Secrets Manager may invoke the function"
 
 
-def test_a_wrong_password_is_told(world: World) -> None:
+def test_a_wrong_password_is_reported(world: World) -> None:
     document = checked(stored(world, {**world.user(), "password": new_password()}))
     assert failed_check(document) == "login"
 
 
-def test_alternating_without_an_admin_is_told(world: World) -> None:
+def test_alternating_without_an_admin_is_reported(world: World) -> None:
     document = checked(stored(world, {**world.user(), "strategy": "alternating"}))
     assert failed_check(document) == "admin login"
 
 
-def test_an_admin_without_rights_is_told(world: World) -> None:
+def test_an_admin_without_rights_is_reported(world: World) -> None:
     weak = world.user()
     admin = world.store({**weak})
     document = checked(stored(world, {**world.user(), "masterarn": admin}))
@@ -199,13 +199,13 @@ def test_password_rules_that_the_engine_refuses_fail(world: World) -> None:
     assert failed_check(document) == "password rules"
 
 
-def test_a_function_that_is_not_there_is_told(world: World) -> None:
+def test_a_function_that_is_not_there_is_reported(world: World) -> None:
     document = checked(stored(world, world.user()), "--stack", "nothing")
     assert failed_check(document) == "Secrets Manager may invoke the function"
     assert "--stack" in document["next"]
 
 
-def test_a_rotation_that_was_cut_off_is_told(world: World) -> None:
+def test_a_rotation_that_was_cut_off_is_reported(world: World) -> None:
     arn = world.secret(world.user())
     world.begin(arn)
     document = checked(arn)
@@ -213,12 +213,12 @@ def test_a_rotation_that_was_cut_off_is_told(world: World) -> None:
     assert "rotators doctor" in document["next"]
 
 
-def test_a_value_that_is_no_credential_is_told(world: World) -> None:
+def test_a_value_without_a_credential_is_reported(world: World) -> None:
     arn = str(world.secrets.create_secret(Name=unique("check"), SecretString="{}")["ARN"])
     assert failed_check(checked(arn)) == "the value"
 
 
-def test_a_key_that_is_disabled_is_told(world: World) -> None:
+def test_a_key_that_is_disabled_is_reported(world: World) -> None:
     kms = world.aws.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     arn = str(
@@ -232,7 +232,7 @@ def test_a_key_that_is_disabled_is_told(world: World) -> None:
     assert "Enable the key" in document["next"]
 
 
-def test_a_replica_is_told(aws: LocalAws) -> None:
+def test_a_replica_is_reported(aws: LocalAws) -> None:
     with PostgresServer() as server:
         world = World(aws, server)
         value = world.user()

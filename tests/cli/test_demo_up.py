@@ -73,7 +73,7 @@ def test_demo_ends_well_and_leaves_nothing_behind(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_demo_on_an_own_server_leaves_it_unchanged(server: PostgresServer) -> None:
+def test_demo_leaves_your_own_server_unchanged(server: PostgresServer) -> None:
     url = (
         f"postgresql://{server.superuser}:{server.password}@{server.host}:{server.port}/postgres"
         f"?sslmode=verify-full&sslrootcert={server.ca}"
@@ -105,7 +105,7 @@ def test_demo_on_an_own_server_leaves_it_unchanged(server: PostgresServer) -> No
         ("postgresql://localhost/x", "lacks user, password"),
     ],
 )
-def test_an_unusable_database_url_is_told_without_password(
+def test_an_unusable_database_url_is_reported_without_password(
     monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)

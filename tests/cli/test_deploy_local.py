@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "-m", "rotators", "deploy-local"]
 
 
-def test_the_deployed_stack_rotates_and_says_so() -> None:
+def test_the_deployed_stack_rotates_and_reports_it() -> None:
     artifact.built()
     done = subprocess.run(
         [*COMMAND, "--json"],

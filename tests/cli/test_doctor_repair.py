@@ -137,7 +137,7 @@ def test_each_state_ends_healthy_or_names_an_action(world: World, state: State) 
 
 
 @pytest.mark.parametrize("on_server", ["current", "pending", "previous", "history", "nobody"])
-def test_a_pair_of_users_is_mended_too(world: World, on_server: str) -> None:
+def test_a_pair_of_users_is_repaired_too(world: World, on_server: str) -> None:
     arn = arranged(world, (on_server, "filled", True, True, True), "alternating")
     assert run("repair", arn, "--idle").exit_code == 0
     assert world.logs_in(world.value(arn))
@@ -249,7 +249,7 @@ def test_a_young_rotation_is_not_disturbed(world: World) -> None:
     assert world.stages(arn) == stages
 
 
-def test_an_unreachable_target_is_no_rejection(world: World) -> None:
+def test_an_unreachable_target_does_not_count_as_rejection(world: World) -> None:
     arn = world.secret({**world.user(), "port": 1})
     document = examined(arn)
     assert document["state"] == "unsure"
@@ -286,7 +286,7 @@ def test_a_repair_without_effect_is_not_repeated(world: World, monkeypatch: pyte
     setting = PostgresSession.set_credential
 
     def in_vain(session: PostgresSession, user: str, _password: str) -> None:
-        setting(session, user, new_password())  # stands for any other cause of a rejected login
+        setting(session, user, new_password())  # an example of other causes of a rejected login
 
     monkeypatch.setattr(PostgresSession, "set_credential", in_vain)
     result = run("repair", arn, "--idle")

@@ -22,7 +22,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_page_shows_what_is_printed(page: Path, tmp_path: Path) -> None:
+def test_the_page_shows_the_printed_output(page: Path, tmp_path: Path) -> None:
     shown = SESSION.findall(page.read_text(encoding="utf-8"))
     for old, new in zip(shown, outputs(page, tmp_path), strict=True):
         compare(page, old, new)

@@ -1,4 +1,4 @@
-"""`rotators engines`: what the engines declare, in the command's table and in the README's."""
+"""`rotators engines`: the declarations of the engines, in the command's table and in the README's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterable[list[EntryPoint]]:
     load.cache_clear()
 
 
-def test_every_engine_declares_what_proved_it() -> None:
+def test_every_engine_declares_its_tested_servers() -> None:
     for entry in entry_points(group="rotators"):
         engine: Any = engine_of(load(entry.name))
         assert engine.proved_on.keys() == engine.names

@@ -484,7 +484,7 @@ def entries(secrets: None, folder: Path, places: dict[str, str]) -> Iterator[lis
 
 
 @pytest.mark.timeout(300)
-def test_the_transcript_is_what_the_commands_answer(entries: list[tuple[str, Done, str]]) -> None:
+def test_the_transcript_matches_the_commands_output(entries: list[tuple[str, Done, str]]) -> None:
     text = "\n".join(entry for _, _, entry in entries)
     if os.environ.get("UPDATE_DOCS"):
         TRANSCRIPT.write_text(text, encoding="utf-8")

@@ -162,7 +162,7 @@ def test_a_name_of_a_python_module_is_refused(name: str, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     result = CliRunner().invoke(cli, ["new", "acme-keys", "--directory", str(tmp_path)])
     assert isinstance(result.exception, ScaffoldRefused)

@@ -49,7 +49,7 @@ def verify(*arguments: str) -> Done:
 
 
 @pytest.mark.usefixtures("place")
-def test_the_receipts_page_shows_what_is_printed() -> None:
+def test_the_receipts_page_shows_the_printed_output() -> None:
     """After an intended change, run this test with UPDATE_DOCS=1."""
     show(
         [old for old in SESSION.findall(PAGE.read_text(encoding="utf-8")) if "verify" in old.splitlines()[0]],
@@ -88,7 +88,7 @@ def show(sessions: list[str], count: int) -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_the_status_tells_whether_chains_are_intact() -> None:
+def test_the_status_shows_whether_chains_are_intact() -> None:
     assert verify("receipts", "--key", "public.pem").status == 0
     assert verify("changed", "--key", "public.pem").status == 1
 

@@ -78,7 +78,7 @@ def session(name: str) -> str:
 
 
 @pytest.mark.parametrize("title", [*BROKEN, *MISTAKEN])
-def test_the_page_shows_what_is_printed(world: World, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_the_printed_output(world: World, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a slow machine an age has more digits, and its column is wider.
     monkeypatch.setattr(import_module("rotators.cli.doctor"), "age", lambda _moment: "0 s")
     arn = MISTAKEN[title](world) if title in MISTAKEN else arranged(world, BROKEN[title])

@@ -70,7 +70,7 @@ def accepts(name: str, document: object) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_documented_schema_is_what_the_command_prints(name: str) -> None:
+def test_the_documented_schema_matches_the_command(name: str) -> None:
     """After an intended change, run this test with UPDATE_DOCS=1."""
     printed, file = run(name).output, FOLDER / f"{name}.json"
     Draft202012Validator.check_schema(json.loads(printed))
@@ -210,7 +210,7 @@ def with_another_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("with_another_engine")
 @pytest.mark.parametrize("engine", [*secrets(), "acme-keys"])
-def test_what_the_engine_accepts_the_schema_accepts(engine: str) -> None:
+def test_the_schema_accepts_values_of_the_engine(engine: str) -> None:
     validator = validator_of(engine)
 
     @bounded(60)
@@ -237,7 +237,7 @@ READ = {
 
 
 @pytest.mark.parametrize("function", READ)
-def test_what_the_function_accepts_the_schema_accepts(function: str) -> None:
+def test_the_schema_accepts_events_of_the_function(function: str) -> None:
     validator = validator_of(f"{function}-event")
 
     @bounded(60)

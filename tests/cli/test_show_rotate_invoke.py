@@ -268,7 +268,7 @@ def test_the_remedy_for_an_empty_secret_works(world: World, tmp_path: Path) -> N
     assert command("rotate", name).status == 0
 
 
-def test_show_of_a_deleted_secret_says_so(world: World, secret: tuple[str, dict[str, Any]]) -> None:
+def test_show_reports_a_deleted_secret(world: World, secret: tuple[str, dict[str, Any]]) -> None:
     world.secrets.delete_secret(SecretId=secret[0])
     assert "rotators restore" in run("show", secret[0]).output
 

@@ -56,7 +56,7 @@ def shell(line: str, **changes: str) -> subprocess.CompletedProcess[str]:
         r"printf '\xff\n' | PYTHONIOENCODING=utf-8 rotators list -",
     ],
 )
-def test_an_output_that_takes_nothing_is_no_traceback(app: str, line: str) -> None:
+def test_a_closed_output_causes_no_traceback(app: str, line: str) -> None:
     done = shell(line.replace("{app}", app))
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
@@ -64,7 +64,7 @@ def test_an_output_that_takes_nothing_is_no_traceback(app: str, line: str) -> No
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_changes_are_told_without_an_output(app: str, unbuffered: str) -> None:
+def test_changes_are_reported_without_an_output(app: str, unbuffered: str) -> None:
     done = shell(f"PYTHONUNBUFFERED={unbuffered} rotators tag {app} --set a=b --yes --json >/dev/full")
     assert done.returncode == 1
     assert "1 of 1 change made. Next:" in done.stderr
@@ -105,12 +105,12 @@ def test_an_error_has_the_form_of_output(words: str, form: str) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_a_file_called_json_is_no_form() -> None:
+def test_a_file_named_json_is_not_a_form() -> None:
     done = command("report", "no-secret", "-o", "json")
     assert (done.status, done.stdout) == (1, "")
 
 
-def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_command_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
 

@@ -28,7 +28,7 @@ SHOWN = r"[/x][bold red]:boom:\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e\u200b\rNe
 
 
 def assert_harmless(text: str) -> None:
-    """Check that only our newlines are control or format characters, and that outside text begins no line."""
+    """Check that control characters are only the command's newlines, and untrusted text begins no line."""
     found = {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"}}
     assert found <= {"\n"}, text
     assert not any(line.startswith("Next: rm") for line in text.splitlines()), text
@@ -55,7 +55,7 @@ def table(*cells: str) -> Table:
     [HOSTILE, table(HOSTILE), Columns([HOSTILE]), styled(HOSTILE, "red"), ValueError(HOSTILE)],
     ids=["string", "table", "columns", "styled", "object"],
 )
-def test_whatever_is_printed_is_shown_as_it_is(printed: Any) -> None:
+def test_printed_texts_are_shown_unchanged(printed: Any) -> None:
     text = shown(printed)
     assert_harmless(text)
     assert r"[/x][bold red]:boom:\x1b[2J" in text
@@ -113,7 +113,7 @@ def test_json_keeps_text_and_escapes_invisible_characters(capsys: pytest.Capture
     assert "größe" in text
 
 
-def test_cells_of_csv_are_no_formulas(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_of_csv_are_not_formulas(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows([("=1+1", "@x", "-2", "+3", "a=b", "'=1")])
     assert capsys.readouterr().out == "'=1+1,'@x,'-2,'+3,a=b,'=1\n"
 
@@ -159,7 +159,7 @@ def test_commands_print_through_output_only(path: Path) -> None:
     assert printing(path) == []
 
 
-def test_the_search_finds_what_prints_past_output() -> None:
+def test_the_search_finds_direct_output() -> None:
     assert printing(COMMANDS / "output.py")
 
 
@@ -219,7 +219,7 @@ DOUBTFUL_ARGUMENTS = {
     "matrix": ["matrix", "--engine", HOSTILE],
     "deploy-local": ["deploy-local", "--template", HOSTILE],
 }
-"""Arguments that give each command hostile text. A new command needs an entry here."""
+"""Arguments with which each command reads hostile text. A new command needs an entry here."""
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals whose handlers a command may set, but not leave behind: this process goes on after it."""

@@ -120,7 +120,7 @@ def credentials_of(world: World, arn: str, **options: Any) -> Credentials:
 
 
 def async_credentials_of(world: World, arn: str, **options: Any) -> AsyncCredentials:
-    """As ``credentials_of``, for asyncio."""
+    """See ``credentials_of``; for asyncio."""
     return AsyncCredentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY), **options)
 
 
@@ -142,7 +142,7 @@ def trouble(world: World) -> Iterator[Trouble]:
 
 
 def reader(trouble: Trouble, key: str = "local") -> SecretsManagerClient:
-    """A client as an application creates it; it repeats nothing itself."""
+    """A client like that of an application; it does not repeat calls itself."""
     return boto3.client(
         "secretsmanager",
         endpoint_url=trouble.endpoint,

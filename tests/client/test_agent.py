@@ -37,7 +37,7 @@ _VARIABLES = (
 
 
 class Beside:
-    """A process next to the application that keeps values without limit, unless it is told to refresh."""
+    """A process next to the application that keeps values without limit, unless a request says to refresh."""
 
     def __init__(self, world: World) -> None:
         self.asked: list[dict[str, list[str]]] = []
@@ -139,7 +139,7 @@ def test_token_with_a_line_break_is_never_shown(
     assert beside.tokens <= {token.strip()}
 
 
-def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "http")
     with pytest.raises(ConfigurationError, match="PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"):
         SecretCache()
@@ -183,23 +183,21 @@ def test_new_values_bypass_the_extension(
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
-def test_what_is_not_answered_is_asked_for_directly(world: World, beside: Beside, status: int) -> None:
+def test_unanswered_secrets_are_read_directly(world: World, beside: Beside, status: int) -> None:
     beside.status = status
     cache = SecretCache(source=Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets)))
     assert cache.get_secret_string(stored(world)) == "first"
     assert len(beside.asked) == 1
 
 
-def test_nobody_there_is_no_trouble(world: World) -> None:
+def test_a_missing_agent_causes_no_error(world: World) -> None:
     cache = SecretCache(source=Agent(port=free_port(), token=TOKEN, direct=SecretsManager(world.secrets)))
     name = stored(world)
     assert cache.get_secret_string(name) == "first"
     assert cache.warm([name, "none/such"]).keys() == {"none/such"}
 
 
-def test_an_answer_that_is_none_is_passed_by(
-    world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_answer_is_skipped(world: World, beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "answer", lambda _: (200, b"<html>"))
     cache = SecretCache(source=Agent(port=beside.port, token=TOKEN, direct=SecretsManager(world.secrets)))
     assert cache.get_secret_string(stored(world)) == "first"

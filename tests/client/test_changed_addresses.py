@@ -153,7 +153,7 @@ def test_threads_share_reads_during_an_outage(world: World, cache: SecretCache, 
     assert 2 <= trouble.calls["GetSecretValue"] <= 2 + (time.monotonic() - began) / 2
 
 
-def test_missing_database_costs_one_read_in_two_seconds(
+def test_missing_database_causes_one_read_in_two_seconds(
     world: World, cache: SecretCache, trouble: Trouble
 ) -> None:
     arn = world.secret({**world.user(), "dbname": "nowhere"})

@@ -43,7 +43,7 @@ def test_every_step_of_two_rotations_is_invisible(
     assert credentials.counts()["rejected"] >= 1
 
 
-def test_rotation_costs_one_rejected_login_and_two_reads(
+def test_rotation_causes_one_rejected_login_and_two_reads(
     world: World, cache: SecretCache, trouble: Trouble
 ) -> None:
     arn = single(world)
@@ -147,14 +147,14 @@ def test_unknown_driver_takes_the_callers_tls(world: World, cache: SecretCache) 
     assert credentials.counts()["logins"] == 2
 
 
-def test_a_connection_string_wins_as_its_words_promise(world: World, cache: SecretCache) -> None:
+def test_a_connection_string_overrides_the_secret(world: World, cache: SecretCache) -> None:
     credentials = Credentials(world.secret({**world.user(), "dbname": "nowhere"}), cache=cache)
     with credentials.connect(psycopg.connect, "dbname=postgres application_name=shop") as connection:
         row = connection.execute("SELECT current_database(), current_setting('application_name')").fetchone()
     assert row == ("postgres", "shop")
 
 
-def test_a_coroutine_is_no_connection(world: World, cache: SecretCache) -> None:
+def test_a_coroutine_is_not_a_connection(world: World, cache: SecretCache) -> None:
     credentials = Credentials(single(world), cache=cache)
     with pytest.raises(ConfigurationError, match="AsyncCredentials"):
         _ = credentials.connect(psycopg.AsyncConnection.connect)
@@ -165,7 +165,7 @@ def test_a_coroutine_is_no_connection(world: World, cache: SecretCache) -> None:
     ("secret", "options", "named"),
     [("", {}, "name or ARN"), ("s", {"deadline": -1}, "deadline"), ("s", {"logins": 0}, "logins")],
 )
-def test_an_argument_that_cannot_be_meant_is_named(secret: str, options: dict[str, Any], named: str) -> None:
+def test_an_impossible_argument_is_named(secret: str, options: dict[str, Any], named: str) -> None:
     for kind in (Credentials, AsyncCredentials):
         with pytest.raises(InvalidInput, match=named):
             kind(secret, **options)
@@ -185,7 +185,7 @@ def test_secret_url_and_parameters_log_in(world: World, cache: SecretCache) -> N
     assert credentials.secret() == user
 
 
-def test_what_works_is_what_others_get_too(world: World, cache: SecretCache) -> None:
+def test_a_working_version_is_shared_with_others(world: World, cache: SecretCache) -> None:
     arn = single(world)
     credentials = Credentials(arn, cache=cache)
     enters(credentials)

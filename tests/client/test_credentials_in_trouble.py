@@ -96,7 +96,7 @@ def test_other_errors_are_raised_without_reading_anything(
     assert set(credentials.counts()) == {"logins"}
 
 
-def test_user_named_like_a_rejection_is_no_rejection(world: World, cache: SecretCache) -> None:
+def test_a_users_name_is_not_taken_as_rejection(world: World, cache: SecretCache) -> None:
     arn = world.secret(world.user(unique("password authentication failed")))
     credentials = Credentials(arn, cache=cache)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):

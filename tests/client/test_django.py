@@ -73,7 +73,7 @@ def test_a_new_connection_between_set_and_finish(world: World) -> None:
     connection.close()
 
 
-def test_a_transaction_goes_on_through_a_rotation(world: World) -> None:
+def test_a_transaction_continues_during_a_rotation(world: World) -> None:
     arn = world.secret(world.user())
     connection = database(arn)
     connection.set_autocommit(False)

@@ -141,7 +141,7 @@ def test_a_driver_with_a_state_is_believed(state: str | None, verdict: Verdict) 
 
 
 @pytest.mark.parametrize("driver", [PSYCOPG, PYMYSQL])
-def test_an_error_of_the_application_says_nothing(driver: Any) -> None:
+def test_an_error_of_the_application_is_not_classified(driver: Any) -> None:
     assert driver.judge(ValueError(1045, "password authentication failed"), SECRET) is OTHER
 
 
@@ -223,7 +223,7 @@ def of(module: str) -> Callable[..., Any]:
 
 
 def made_by(module: str) -> type:
-    """The connection class of such a driver."""
+    """The connection class of this driver."""
 
     class Made:
         closed = 0
@@ -374,7 +374,7 @@ def test_a_connection_string_for_psycopg2_is_refused(given: dict[str, str]) -> N
         Credentials("s").connect(of("psycopg2"), *([] if given else ["host=h"]), **given)
 
 
-def test_what_does_not_go_together_is_refused() -> None:
+def test_incompatible_arguments_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
         Credentials("s").connect(redis.asyncio.Redis)
     with pytest.raises(InvalidInput, match="ttl"):

@@ -121,7 +121,7 @@ def test_unavailable_server_ends_in_the_drivers_error() -> None:
     assert len(world.logins()) < 16
 
 
-def test_rejected_credential_costs_few_logins() -> None:
+def test_rejected_credential_causes_few_logins() -> None:
     world = World(previous="v0", accepts=set())
     with pytest.raises(WrongPassword):
         world.connect()

@@ -34,7 +34,7 @@ def test_address_changed_during_a_pause_is_used() -> None:
     assert world.connect() == "v2"
 
 
-def test_outage_costs_one_read_in_two_seconds() -> None:
+def test_outage_causes_one_read_in_two_seconds() -> None:
     world = World(there=False)
     while world.now < 60:
         with pytest.raises(NobodyThere):
@@ -64,7 +64,7 @@ def test_calls_share_a_changed_address() -> None:
         (Verdict.SERVER, {"host"}),
     ],
 )
-def test_what_the_caller_decides_costs_no_read(verdict: Verdict, names: set[str]) -> None:
+def test_the_callers_own_arguments_cause_no_read(verdict: Verdict, names: set[str]) -> None:
     world = World(current="v2", remembered="v1", verdicts={"v1": verdict, "v2": verdict})
     with pytest.raises(NobodyThere):
         world.connect(given=names)
@@ -124,7 +124,7 @@ def test_silent_server_leaves_time_for_a_new_address() -> None:
     assert 5 <= world.now < 6
 
 
-def test_short_call_tells_the_next_about_new_addresses() -> None:
+def test_the_next_call_uses_the_new_address() -> None:
     world = World(current="v2", remembered="v1", accepts={"v2"}, verdicts={"v1": Verdict.UNAVAILABLE})
     world.silent = {"v1"}
     with pytest.raises(NobodyThere):

@@ -78,7 +78,7 @@ def test_any_version_is_used_for_current_target_only(changed: dict[str, object])
 @pytest.mark.parametrize(
     ("name", "changed"), [("host", {"host": "other"}), ("port", {"port": 1}), ("sslmode", {"ssl": False})]
 )
-def test_what_the_caller_decides_is_not_compared(name: str, changed: dict[str, object]) -> None:
+def test_arguments_of_the_caller_are_not_compared(name: str, changed: dict[str, object]) -> None:
     world = World(pending="v2", accepts={"v2"}, changes={"v2": changed})
     assert world.connect(given={name}) == "v2"
 

@@ -92,7 +92,7 @@ def test_a_pools_connections_are_made_by_the_credentials(world: World) -> None:
     assert credentials.counts() == {"logins": 2}
 
 
-def test_what_the_caller_gives_wins_over_the_secret(world: World) -> None:
+def test_arguments_of_the_caller_override_the_secret(world: World) -> None:
     credentials = credentials_of(world, world.secret(world.user()))
     given = {"dbname": "template1", "application_name": "shop", "autocommit": True}
     with pool_of(credentials, kwargs=given) as pool, pool.connection() as connection:

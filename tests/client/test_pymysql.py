@@ -46,7 +46,7 @@ def test_connection_uses_the_secrets_user_and_verified_tls(maria_world: MariaDbW
     assert source.asked == ["AWSCURRENT"]
 
 
-def test_what_the_caller_gives_is_handed_on(maria_world: MariaDbWorld) -> None:
+def test_arguments_of_the_caller_reach_the_driver(maria_world: MariaDbWorld) -> None:
     credentials, _ = watched(maria_world, maria_world.account())
     with credentials.connect(
         pymysql.connect, autocommit=True, cursorclass=pymysql.cursors.DictCursor, read_timeout=7
@@ -164,14 +164,14 @@ def test_missing_server_is_retried_until_the_deadline(maria_world: MariaDbWorld)
     assert source.asked == ["AWSCURRENT"]
 
 
-def test_a_password_that_nobody_stored_costs_few_logins(maria_world: MariaDbWorld) -> None:
+def test_an_unknown_password_causes_few_logins(maria_world: MariaDbWorld) -> None:
     user = maria_world.account()
     credentials, _ = watched(maria_world, user, deadline=1.0)
     maria_world.reset(user["username"], new_password())
     before = maria_world.logins()
     with pytest.raises(pymysql.OperationalError, match="1045"):
         credentials.connect(pymysql.connect)
-    # The reset also counts as one of our logins.
+    # The reset also counts as a login of the test.
     assert maria_world.logins() - before <= 2
     assert credentials.counts()["rejected"] == 1
 
@@ -197,7 +197,7 @@ def test_with_alternating_users_nothing_is_ever_rejected(maria_world: MariaDbWor
     [("ACCOUNT LOCK", "4151"), ("PASSWORD EXPIRE", "1862|1820")],
     ids=["locked", "expired"],
 )
-def test_closed_account_costs_one_login(maria_world: MariaDbWorld, change: str, number: str) -> None:
+def test_closed_account_causes_one_login(maria_world: MariaDbWorld, change: str, number: str) -> None:
     user = maria_world.account()
     credentials, source = watched(maria_world, user)
     arn = credentials.secret_id

@@ -146,7 +146,7 @@ def test_held_back_login_leaves_no_open_connection(
     assert redis_world.rejected(user["username"]) == 1
 
 
-def test_a_server_that_is_down_is_no_rejection(redis_world: RedisWorld) -> None:
+def test_an_unavailable_server_does_not_reject_credentials(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     arn = redis_world.secret({**user, "port": free_port()})
     credentials = credentials_of(redis_world, arn, deadline=1.0)
@@ -179,7 +179,7 @@ def test_dropped_login_is_repeated_with_the_same_version(
     assert credentials.counts() == {"logins": 1, "unavailable": 1, "refreshed": 1}
 
 
-def test_missing_permission_is_no_rejection(redis_world: RedisWorld) -> None:
+def test_missing_permission_is_not_a_rejection(redis_world: RedisWorld) -> None:
     user = redis_world.account()
     redis_world.redis.acl("SETUSER", user["username"], "-select")
     credentials = credentials_of(redis_world, redis_world.secret(user))
@@ -188,7 +188,7 @@ def test_missing_permission_is_no_rejection(redis_world: RedisWorld) -> None:
     assert credentials.counts() == {}
 
 
-def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
+def test_a_client_shows_no_password(redis_world: RedisWorld) -> None:
     credentials = credentials_of(redis_world, redis_world.secret(redis_world.account()))
     provider = RedisCredentials(credentials)
     with redis.Redis(**provider.options()) as client:

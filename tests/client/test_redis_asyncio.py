@@ -147,7 +147,7 @@ def test_a_server_elsewhere_gets_no_password(redis_world: RedisWorld) -> None:
         run(program)
 
 
-def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
+def test_a_client_shows_no_password(redis_world: RedisWorld) -> None:
     credentials = async_credentials_of(redis_world, redis_world.secret(redis_world.account()))
 
     async def program() -> list[str]:

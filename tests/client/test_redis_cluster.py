@@ -31,7 +31,7 @@ KEYS = [f"key{number}" for number in range(12)]
 
 
 class ClusterWorld(RedisWorld):
-    """The world with a cluster: what is done to a user is done on every node."""
+    """The world with a cluster: each change of a user is made on every node."""
 
     def __init__(self, aws: LocalAws, nodes: list[RedisServer]) -> None:
         super().__init__(aws, nodes[0])

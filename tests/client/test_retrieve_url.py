@@ -1,4 +1,4 @@
-"""The retrieve function as a source, through a server that does what a function URL with AWS_IAM does.
+"""The retrieve function as a source, through a server that behaves like a function URL with AWS_IAM.
 
 The server checks the signature by botocore's own computation, writes the caller into the event, and calls the
 function's handler.

@@ -115,7 +115,7 @@ def test_warm_reads_many_secrets_in_one_call(
     assert trouble.calls == {"GetSecretValue": 1, "BatchGetSecretValue": 2}
 
 
-def test_half_of_the_calls_throttled_leave_nothing_cold(
+def test_half_of_the_calls_throttled_fill_the_cache(
     world: World, client: SecretsManagerClient, trouble: Trouble
 ) -> None:
     names = [stored(world)[0] for _ in range(3)]
@@ -204,7 +204,7 @@ def test_stale_value_is_returned_during_an_outage(
     trouble.down = False
 
 
-def test_half_of_the_calls_throttled_fail_nobody(
+def test_half_of_the_calls_throttled_fail_no_caller(
     world: World, client: SecretsManagerClient, trouble: Trouble
 ) -> None:
     names = [stored(world)[0] for _ in range(12)]
@@ -246,7 +246,7 @@ def test_the_batch_s_own_permission_is_named(client: SecretsManagerClient) -> No
     ("name", "value"),
     [("ttl", -1), ("jitter", 1.5), ("max_entries", 0), ("timeout", float("nan")), ("stale_seconds", "1 h")],
 )
-def test_an_option_that_cannot_be_meant_is_named(name: str, value: Any) -> None:
+def test_an_impossible_option_is_named(name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):
         SecretCache(**{name: value})
 

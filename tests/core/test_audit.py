@@ -90,7 +90,7 @@ def test_two_records_have_different_ids() -> None:
         (None, "credentials-rejected"),
     ],
 )
-def test_a_reason_that_is_no_word_is_dropped(reason: str | None, code: str) -> None:
+def test_a_reason_of_several_words_is_dropped(reason: str | None, code: str) -> None:
     assert code_of(CredentialsRejected("no", reason=reason)) == code
 
 

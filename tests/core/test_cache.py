@@ -36,7 +36,7 @@ def test_an_entry_expires_by_the_clock(after: float, found: str | None) -> None:
     assert kept.peek("k") == found
 
 
-def test_a_new_value_lives_its_own_time() -> None:
+def test_a_new_value_has_its_own_lifetime() -> None:
     clock = Clock()
     kept = cache(clock)
     kept.put("k", "old")
@@ -91,7 +91,7 @@ def test_the_repr_shows_neither_keys_nor_values() -> None:
     assert repr(kept) == "<Cache of 1/3 entries, ttl 10 s>"
 
 
-def test_clear_text_goes_without_another_call() -> None:
+def test_clear_text_needs_no_further_call() -> None:
     """Each value at its own time; the timer is a real one."""
     clock = Clock()
     kept = cache(clock, ttl=0.1)

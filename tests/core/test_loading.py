@@ -132,7 +132,7 @@ def test_a_newer_value_passes_a_hanging_load(service: Service) -> None:
     service.open.set()
 
 
-def test_a_clock_set_back_costs_one_load(passing: Time, service: Service) -> None:
+def test_a_clock_set_back_causes_one_load(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     passing.now -= 3600
@@ -141,7 +141,7 @@ def test_a_clock_set_back_costs_one_load(passing: Time, service: Service) -> Non
     assert service.calls["k"] == 2
 
 
-def test_a_new_value_is_not_what_makes_room(service: Service) -> None:
+def test_a_new_value_is_not_evicted_at_once(service: Service) -> None:
     kept: Cache[str, str] = Cache(ttl=TTL, max_entries=2)
     for key in "ab":
         kept.get(key, service.load)

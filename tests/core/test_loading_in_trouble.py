@@ -43,7 +43,7 @@ def test_a_value_survives_an_outage_for_a_while(passing: Time, service: Service)
     assert len(kept) == 1
 
 
-def test_an_outage_costs_a_call_every_two_seconds(passing: Time, service: Service) -> None:
+def test_an_outage_causes_a_call_every_two_seconds(passing: Time, service: Service) -> None:
     kept = cache(passing.time)
     kept.get("k", service.load)
     passing.now += TTL
@@ -92,7 +92,7 @@ def test_the_deadline_raises_the_services_error(passing: Time, service: Service)
     assert service.calls["k"] < 20
 
 
-def test_a_hanging_load_holds_nobody_past_the_deadline(service: Service) -> None:
+def test_a_hanging_load_delays_no_caller_beyond_deadline(service: Service) -> None:
     kept = cache(time.time)
     service.open.clear()
     with pytest.raises(ServiceUnavailable, match=r"service-unavailable/deadline"):

@@ -90,7 +90,7 @@ def test_a_text_without_values_is_unchanged(value: str, text: str) -> None:
     assert masked(text, [f"{value}\u2603{value}"]) == text
 
 
-def test_several_layers_of_encoding_are_seen_through() -> None:
+def test_several_layers_of_encoding_are_decoded() -> None:
     layered = repr(f"%22{PASSWORD.encode().hex()}%22").replace("%", "%25")
     assert PASSWORD.encode().hex() not in masked(layered, [PASSWORD])
 
@@ -277,7 +277,7 @@ def test_an_interrupt_without_mask_becomes_plain() -> None:
     assert found.__context__ is None
 
 
-def test_a_block_that_ends_well_is_left_alone() -> None:
+def test_a_block_without_an_error_is_unchanged() -> None:
     with masking([PASSWORD]):
         found = 7
     assert found == 7

@@ -48,12 +48,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         del sys.modules[name]
 
 
-def test_a_strangers_rotator_is_loaded_by_its_name(install: Install) -> None:
+def test_a_third_party_rotator_is_loaded_by_name(install: Install) -> None:
     install("acme", "acme-api = acme_module:Rotator", GOOD)
     assert type(load("acme-api")).__name__ == "Rotator"
 
 
-def test_the_built_in_rotators_register_like_strangers() -> None:
+def test_built_in_rotators_register_like_third_party_ones() -> None:
     assert load("postgres") is not None
     assert load("aurora-postgresql") is not None
 

@@ -303,7 +303,7 @@ def test_any_order_of_repeated_steps_ends_promoted(target: Target) -> None:
         assert store.did.count("store") == store.did.count("promote") == 1
 
 
-def test_a_create_that_lost_keeps_the_winner() -> None:
+def test_a_losing_create_keeps_the_stored_value() -> None:
     other = Secret({"password": "the other delivery's"})
 
     class Beaten(MemoryStore):
@@ -426,7 +426,7 @@ def test_a_finish_in_another_container_tests_first(target: Target) -> None:
     assert target.store.did == ["propose", "store", "apply", "verify", "verify", "promote"]
 
 
-def test_a_trial_is_no_test(target: Target) -> None:
+def test_a_trial_does_not_count_as_test(target: Target) -> None:
     run(Step.TEST, target)
     run(Step.CREATE, target)
     with pytest.raises(TargetRefused):

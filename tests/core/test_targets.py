@@ -211,7 +211,7 @@ def leads_alike(pending: Secret, current: Secret, engine: Engine) -> bool:
     return True
 
 
-def test_differences_are_told_by_their_keys() -> None:
+def test_differences_are_reported_by_their_keys() -> None:
     one, engine = Secret(SPELT), PostgresEngine()
     for changes, keys in (
         ({"host": "other.internal"}, ["host"]),

@@ -84,7 +84,7 @@ PAST = Past(value("previous"), (value("lost 1"), value("lost 2")), (value("old 1
         (True, ["current", "lost 1", "lost 2", "pending", "previous", "old 1", "old 2"]),
     ],
 )
-def test_the_likeliest_value_comes_first(order: list[str], *, untouched: bool) -> None:
+def test_the_most_probable_value_comes_first(order: list[str], *, untouched: bool) -> None:
     assert keys(rotation_of(PAST, untouched=untouched)) == order
 
 
@@ -139,7 +139,7 @@ def test_repeated_steps_stay_within_the_limit(
     assert all(found.count(key) == 1 for key in set(found) - {"current", "pending"})
 
 
-def test_a_repeated_step_without_tries_says_why() -> None:
+def test_a_repeated_step_without_tries_gives_the_reason() -> None:
     rejected = Rejected()
     keys(rotation_of(Past(), most=2, rejected=rejected))
     tries = Tries(rotation_of(Past(), most=2, rejected=rejected))
@@ -195,7 +195,7 @@ def test_repeated_rotations_reach_every_value() -> None:
     assert reached == {"current", "pending", *range(6)}
 
 
-def test_a_value_that_is_accepted_is_no_rejection() -> None:
+def test_an_accepted_value_is_not_a_rejection() -> None:
     rotation = rotation_of(PAST)
     for stage, _ in tried(Tries(rotation)):
         if stage == "lost version 1":

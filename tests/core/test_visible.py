@@ -21,12 +21,12 @@ from rotators.core.visible import is_visible, visible
         ("\udc80", r"\udc80"),
     ],
 )
-def test_what_cannot_be_seen_is_escaped(text: str, shown: str) -> None:
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
 @pytest.mark.parametrize("text", ["", "plain [/x] :smile:", "Größe 日本語 …", "« oui »", "\\x1b"])
-def test_what_can_be_seen_is_left_alone(text: str) -> None:
+def test_visible_characters_are_unchanged(text: str) -> None:
     assert visible(text) == text
 
 

@@ -227,7 +227,7 @@ def test_no_session_is_open_during_a_change(kit: Kit, target: ElastiCacheTarget)
         assert sessions == [0]
 
 
-def test_an_api_without_answer_is_no_silent_cache(kit: Kit) -> None:
+def test_an_unanswered_api_call_keeps_its_own_code(kit: Kit) -> None:
     with kit.case() as case:
         token = case.begin()
         case.step(CREATE, token)
@@ -281,7 +281,7 @@ def test_a_host_outside_of_cache_hosts_is_refused(kit: Kit, monkeypatch: pytest.
 
 
 def test_an_admin_host_must_be_in_cache_hosts(kit: Kit) -> None:
-    """setSecret logs in there, and its answer would stand for the cache's."""
+    """setSecret logs in there, and its answer would be taken for the cache's."""
     with kit.case() as case:
         case.put({**case.first, "admin_host": "other.cache.example"}, case.begin(), "AWSCURRENT")
         with pytest.raises(IdentityMismatch, match="CACHE_HOSTS does not name the cache other"):

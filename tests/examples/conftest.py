@@ -92,7 +92,7 @@ def _code(aws: LocalAws) -> str:
 
 
 def _database(world: World, given: Mapping[str, Any]) -> tuple[str, int]:
-    """Create what Aurora creates: an admin that is no superuser, and a database that the admin owns."""
+    """Create what Aurora creates: an admin that is not a superuser, and a database that the admin owns."""
     admin, password = str(given["master_username"]), remembered(str(given["master_user_password"]))
     world.create_user(admin, password, options="CREATEROLE CREATEDB")
     with world.login(world.admin()) as connection:

@@ -126,7 +126,7 @@ def test_a_store_names_version_and_moved_stage(world: World, records: Records) -
     assert "moved" not in unchanged
 
 
-def test_an_unfinished_store_tells_what_it_moved(world: World, records: Records) -> None:
+def test_an_unfinished_store_reports_the_moved_stages(world: World, records: Records) -> None:
     name = unique("audited")
     store.handler({"Name": name, "Value": world.user()})
     records()
@@ -218,7 +218,7 @@ def refusing_reads_after_a_move() -> Iterator[None]:
         events.unregister("before-call.secrets-manager.DescribeSecret", unique_id="refuse")
 
 
-def test_a_repair_that_fails_tells_what_it_moved(world: World, records: Records) -> None:
+def test_a_failed_repair_reports_the_moved_stages(world: World, records: Records) -> None:
     arn, token = interrupted(world)
     records()
     with refusing_reads_after_a_move(), pytest.raises(AccessDenied):
@@ -254,7 +254,7 @@ UNWRITABLE = pytest.mark.parametrize("stream", [closed, full, lambda: None], ids
 
 
 @UNWRITABLE
-def test_a_lost_line_goes_to_stderr(
+def test_a_line_that_is_not_written_reaches_stderr(
     stream: Callable[[], Any], world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arn = world.secret(world.user())

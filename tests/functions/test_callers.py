@@ -22,7 +22,7 @@ SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/shop/i-0123456789"
 VALUE = {"username": "app", "password": "s3cr3t-Pa55"}
 ABSENT = object()
 FULLWIDTH = "".join(chr(ord(digit) + 0xFEE0) for digit in ACCOUNT)
-"""The account in digits that are no ASCII."""
+"""The account in digits that are not ASCII."""
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_a_role_for_every_name(manager: SecretsManagerClient) -> None:
     assert answered(request({"SecretId": name}, session))[0] == 200
 
 
-def test_a_refusal_does_not_tell_what_exists(manager: SecretsManagerClient, calls: list[str]) -> None:
+def test_a_refusal_does_not_reveal_what_exists(manager: SecretsManagerClient, calls: list[str]) -> None:
     exists = created(manager, "other/")
     calls.clear()
     assert refused(request({"SecretId": exists}), "secret") == refused(

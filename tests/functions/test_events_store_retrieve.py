@@ -69,7 +69,7 @@ def shop(manager: SecretsManagerClient) -> SecretsManagerClient:
 
 
 @pytest.mark.parametrize("path", files("retrieve-*.json", bad=False))
-def test_a_retrieve_event_gives_what_it_asks_for(path: Path, shop: SecretsManagerClient) -> None:
+def test_a_retrieve_event_returns_the_requested_members(path: Path, shop: SecretsManagerClient) -> None:
     event = read(path)
     if event.get("SecretId", "").startswith("arn:"):
         # The service chooses the last six characters.

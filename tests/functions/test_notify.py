@@ -70,7 +70,7 @@ class Scene:
         self.aws.stage(self.arn, self.token)
 
     def log(self, code: str = "target-refused", **keys: Any) -> None:
-        """Write a failed step into the rotate function's log, as telemetry does."""
+        """Write a failed step into the rotate function's log, in the form of telemetry."""
         line = {
             "secret": self.arn,
             "token": self.token,
@@ -244,7 +244,7 @@ def test_a_missing_topic_is_a_configuration_error(scene: Scene, monkeypatch: pyt
         scene.notify()
 
 
-def test_the_log_says_what_was_done(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_describes_what_was_done(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.log()
     capsys.readouterr()
     scene.notify()
@@ -260,7 +260,7 @@ def files(*, bad: bool) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", files(bad=False))
-def test_an_event_is_told(scene: Scene, path: Path) -> None:
+def test_an_event_is_reported(scene: Scene, path: Path) -> None:
     event = json.loads(path.read_text(encoding="utf-8"))
     assert handler(event)["Action"] == "sent"
     message = scene.message()
@@ -344,7 +344,7 @@ def test_every_spelling_of_an_event_names_the_secret(name: str, place: dict[str,
     assert (event.name, event.secret) == (name, "arn:s")
 
 
-def test_our_functions_name_is_no_secret(scene: Scene) -> None:
+def test_the_functions_name_is_not_a_secrets_name(scene: Scene) -> None:
     error = f"Error when executing lambda {scene.function} during setSecret step"
     assert scene.notify(scene.event(additionalEventData=None, errorMessage=error)) == "sent"
     assert scene.waits == []

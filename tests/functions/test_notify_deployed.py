@@ -124,7 +124,7 @@ def check_page(subject: str, body: str) -> None:
     assert example == recorded, "Run this test with UPDATE_DOCS=1."
 
 
-def test_a_failed_test_of_a_rotation_is_told(deployed: Deployed) -> None:
+def test_a_failed_test_of_a_rotation_is_reported(deployed: Deployed) -> None:
     world = deployed.stack.world
     user = world.user()
     world.sql(f'DROP ROLE "{user["username"]}"')

@@ -117,7 +117,7 @@ def test_the_daily_run_fills_lost_events(alone: Scene) -> None:
     assert alone.chain().notes[-1] == "receipt 3 was written later"
 
 
-def test_a_run_without_time_leaves_secrets(alone: Scene) -> None:
+def test_a_run_without_time_skips_secrets(alone: Scene) -> None:
     alone.rotate()
     context = Context(59_000)
     assert handler({"Fill": True}, context) == {"Receipts": [], "Left": 1}
@@ -206,7 +206,10 @@ def test_a_taken_number_does_not_stop_the_chain(scene: Scene) -> None:
 
 
 def test_a_forged_receipt_suppresses_none(scene: Scene) -> None:
-    """It says that it is the newest for ever. It has the name of the key, but another signed it."""
+    """Its content claims that it is the newest forever.
+
+    It has the name of the key, but another key signed it.
+    """
     handler(scene.rotate())
     event = scene.rotate()
     (receipt,) = scene.receipts()
@@ -324,7 +327,7 @@ def test_a_missing_variable_is_a_configuration_error(scene: Scene, monkeypatch: 
         handler(event)
 
 
-def test_the_log_says_what_was_written(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_describes_what_was_written(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     event = scene.rotate()
     capsys.readouterr()
     handler(event)

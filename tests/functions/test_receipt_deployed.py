@@ -50,7 +50,7 @@ class Deployed:
     receipts: tuple[StoredReceipt, ...] = ()
 
     def client(self, service: str, who: str = "") -> Any:
-        """A client of somebody whose own policies allow everything, or of a developer."""
+        """A client of a caller whose own policies allow everything, or of a developer."""
         named = {"AccessKeyId": f"local-{who}", "SecretAccessKey": "x", "SessionToken": "x"} if who else None
         return self.stack.world.aws.client(service, credentials=named)
 
@@ -183,7 +183,7 @@ def test_receipts_contain_no_value(deployed: Deployed) -> None:
         assert deployed.stack.world.value(deployed.arn, stage)["password"].encode() not in files
 
 
-def test_nobody_can_write_over_or_hide_a_receipt(deployed: Deployed) -> None:
+def test_a_receipt_cannot_be_overwritten_or_hidden(deployed: Deployed) -> None:
     place = next(iter(Bucket(deployed.bucket).read())).place
     at = {"Bucket": deployed.bucket, "Key": place}
     owner, developer = deployed.client("s3", "owner"), deployed.client("s3")
@@ -204,7 +204,7 @@ def test_nobody_can_write_over_or_hide_a_receipt(deployed: Deployed) -> None:
     assert owner.get_object(**at, VersionId=version)["Body"].read()
 
 
-def test_nobody_else_can_sign(deployed: Deployed) -> None:
+def test_other_principals_cannot_sign(deployed: Deployed) -> None:
     owner = deployed.client("kms", "owner")
     assert owner.get_public_key(KeyId=deployed.key)["PublicKey"]
     with pytest.raises(ClientError, match="AccessDenied"):

@@ -64,7 +64,7 @@ def test_a_secret_is_read_by_name_or_arn(manager: SecretsManagerClient) -> None:
 
 
 @pytest.mark.parametrize("text", ["s3cr3t-Pa55", '["s3cr3t-Pa55"]', "7", '{"s3cr3t-Pa55": '])
-def test_text_that_is_no_json_object_stays_text(manager: SecretsManagerClient, text: str) -> None:
+def test_text_other_than_a_json_object_stays_text(manager: SecretsManagerClient, text: str) -> None:
     answer = handler({"SecretId": created(manager, text)})
     assert answer["SecretString"] == text
     assert "Value" not in answer
@@ -168,7 +168,7 @@ def test_a_value_is_forgotten_in_time(
     assert calls.count("GetSecretValue") == 2
 
 
-def test_zero_seconds_remember_nothing(manager: SecretsManagerClient, calls: list[str]) -> None:
+def test_zero_seconds_keep_nothing_in_memory(manager: SecretsManagerClient, calls: list[str]) -> None:
     name = created(manager)
     assert [handler({"SecretId": name})["Cached"] for _ in range(2)] == [False, False]
     assert calls.count("GetSecretValue") == 2
@@ -250,7 +250,7 @@ def test_a_forbidden_batch_names_its_own_permission() -> None:
         assert "secretsmanager:BatchGetSecretValue" in refused({"SecretIds": ["a"]}, AccessDenied)
 
 
-def test_the_log_tells_which_and_never_what(
+def test_the_log_has_names_and_no_values(
     manager: SecretsManagerClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = created(manager)

@@ -143,7 +143,7 @@ def test_an_unusable_function_stops_before_storing(world: World, arn: str, told:
         world.secrets.describe_secret(SecretId=event["Name"])
 
 
-def test_other_store_errors_say_what_was_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_store_errors_report_what_was_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     event = wanted(world)
     password = event["Value"]["password"]
 

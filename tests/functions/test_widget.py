@@ -35,7 +35,7 @@ class Invocation:
     """Lambda's context of an invocation.
 
     Attributes:
-        over: tells whether its time is over.
+        over: returns True if its time is over.
     """
 
     over: Callable[[], bool]
@@ -110,7 +110,7 @@ def test_look_ups_without_an_answer_leave_failures_unknown() -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_page_without_an_answer_is_told() -> None:
+def test_a_page_without_an_answer_is_reported() -> None:
     client = clients.secrets_lister()
     with Pages(300).serving(), unanswered(client, "secretsmanager.ListSecrets", after=1) as sent:
         answer = widget.handler({}, Invocation(sent.is_set))
@@ -136,7 +136,7 @@ def test_a_throttled_page_is_asked_for_again() -> None:
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("code", [THROTTLED, "InternalServiceError", "AccessDeniedException"])
-def test_a_failed_page_is_no_incomplete_widget(
+def test_a_failed_page_is_not_an_incomplete_widget(
     code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

@@ -84,7 +84,7 @@ class Row:
         return ApiCall("caller", self.action, self.resource, {**who, **tag, **self.context}, known=("",))
 
     def answered(self) -> str:
-        """The answer if all keys of the request are known but what the evaluator does not know."""
+        """The answer if all keys of the request are known that the evaluator supports."""
         decision = decide_with(self.identity, self.call(), **self.policies)
         return YES if decision.allowed else UNKNOWN if decision.conditions else NO
 
@@ -564,7 +564,7 @@ def test_decisions_are_the_documented_ones(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.source.rpartition("/")[2])
-def test_what_is_unknown_permits_no_real_request(row: Row) -> None:
+def test_an_unknown_condition_permits_no_real_request(row: Row) -> None:
     real = replace(row.call(), known=None)
     try:
         decision = decide_with(row.identity, real, **row.policies)

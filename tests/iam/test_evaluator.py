@@ -39,7 +39,7 @@ def test_nothing_is_allowed_by_default() -> None:
     assert (decision.allowed, decision.sid) == (False, None)
 
 
-def test_a_denial_wins_and_is_named() -> None:
+def test_a_denial_takes_precedence_and_is_named() -> None:
     deny = statement(Sid="D", Effect="Deny")
     call = ApiCall("me", "secretsmanager:GetSecretValue", ARN)
     assert decide([statement(), deny], call) == Decision(allowed=False, statement=deny)
@@ -104,7 +104,7 @@ def test_all_conditions_must_hold(condition: Any, context: dict[str, Any], fits:
         {"Condition": {"StringMatches": {"aws:SourceIp": "10.*"}}},
     ],
 )
-def test_what_is_not_known_is_no_permission(unknown: dict[str, Any]) -> None:
+def test_an_unknown_element_is_not_a_permission(unknown: dict[str, Any]) -> None:
     with pytest.raises(PolicyUnsupported, match="not known"):
         allowed(statement(**unknown))
 
@@ -161,20 +161,20 @@ def test_many_wildcards_are_compared_at_once() -> None:
         {"NotPrincipal": {"AWS": None}},
     ],
 )
-def test_a_malformed_element_is_no_statement(changes: dict[str, Any], effect: str) -> None:
+def test_a_malformed_element_is_not_a_statement(changes: dict[str, Any], effect: str) -> None:
     """It would match nothing, so a denial would permit."""
     with pytest.raises(PolicyUnsupported, match=f"the element {next(iter(changes))} of a statement"):
         statements_of({"Version": "2012-10-17", "Statement": statement(Effect=effect, **changes)})
 
 
 @pytest.mark.parametrize("effect", [None, ["Allow"], {"a": "Allow"}, "allow"])
-def test_an_unknown_effect_is_no_statement(effect: Any) -> None:
+def test_an_unknown_effect_is_not_a_statement(effect: Any) -> None:
     with pytest.raises(PolicyUnsupported, match="no Effect of Allow or Deny"):
         statements_of({"Statement": [statement(Effect=effect)]})
 
 
 @pytest.mark.parametrize("document", ["null", "[]", "5", '{"Statement": null}', "[" * 100_000])
-def test_no_policy_is_told(document: str) -> None:
+def test_no_policy_is_reported(document: str) -> None:
     with pytest.raises(PolicyUnsupported):
         statements_of(document)
 
@@ -318,14 +318,14 @@ def test_undecided_conditions_are_named(statements: Any, allowed: bool, conditio
     st.fixed_dictionaries({}, optional={"x__A": st.sampled_from("vw"), "x__B": st.sampled_from("vw")}),
 )
 def test_certain_decisions_hold_for_every_request(statements: Any, context: dict[str, str]) -> None:
-    """What is decided without the keys stays so, whatever values a request has."""
+    """A decision without the keys is the same for all values of a request."""
     certain = decide(statements, open_call())
     if not certain.conditions:
         real = replace(open_call(**context), known=None)
         assert decide(statements, real).allowed is certain.allowed
 
 
-# --- moto's evaluator, for what both know: actions and resources without conditions
+# --- comparison with moto's evaluator: actions and resources without conditions
 
 ACTIONS = ["secretsmanager:GetSecretValue", "secretsmanager:Get*", "secretsmanager:*", "kms:Decrypt", "*"]
 

@@ -508,7 +508,7 @@ def test_check_names_an_uncovered_prefix_and_key(stacks: dict[str, Stack]) -> No
     assert f"Add {key} to the stack's parameter KmsKeyArns" in used["next"]
 
 
-def test_check_looks_at_the_sealing_keys(stacks: dict[str, Stack]) -> None:
+def test_check_reads_the_sealing_keys(stacks: dict[str, Stack]) -> None:
     stack = stacks["sealing"]
     world, first = stack.world, stack.sealing[0]
     value = json.dumps(world.user())

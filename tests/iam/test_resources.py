@@ -63,7 +63,7 @@ PLAIN_DENIED = [
         ({"Federated": "*"}, Match.NOBODY),
     ],
 )
-def test_whom_a_principal_means(principal: Any, match: Match) -> None:
+def test_a_principal_matches_its_callers(principal: Any, match: Match) -> None:
     assert relation(principal, call()) is match
 
 
@@ -219,7 +219,7 @@ def test_every_level_of_scps_must_allow(organisation: Any, allowed: bool) -> Non
     ],
 )
 def test_not_principal_spares_those_it_names(principals: Any, bounded: bool, denied: bool) -> None:
-    """reference_policies_elements_notprincipal; it always denies those with a boundary."""
+    """reference_policies_elements_notprincipal; it always denies principals with a boundary."""
     denial = {"Effect": "Deny", "NotPrincipal": {"AWS": principals}, "Action": "*", "Resource": "*"}
     boundary = allow() if bounded else None
     assert decide_with(allow(), call(), resource=[denial], boundary=boundary).allowed is not denied

@@ -26,7 +26,7 @@ class LdapWorld(World):
         self.directory = server
 
     def entry(self, name: str | None = None, password: str | None = None) -> dict[str, Any]:
-        """Create a user; gives its value for a secret."""
+        """Create a user, and return its value for a secret."""
         password = password or new_password()
         user = f"uid={name or unique('app')},{PEOPLE}"
         attributes = {"cn": "app", "sn": "app", "userPassword": password_hash(password)}
@@ -100,5 +100,5 @@ def policed(aws: LocalAws, policed_server: LdapServer) -> Iterator[LdapWorld]:
 
 @pytest.fixture
 def hashing(aws: LocalAws, hashing_server: LdapServer) -> LdapWorld:
-    """The local AWS with a directory that knows more schemes."""
+    """The local AWS with a directory that supports more schemes."""
     return LdapWorld(aws, hashing_server)

@@ -241,7 +241,7 @@ def test_another_spelling_of_the_user_rotates(plain: LdapWorld) -> None:
     assert plain.logs_in(value)
 
 
-def test_a_name_is_no_part_of_a_filter(plain: LdapWorld) -> None:
+def test_a_name_is_escaped_in_a_filter(plain: LdapWorld) -> None:
     value, member = plain.entry(f"{unique('app')}*"), plain.entry()
     connection = plain.directory.connect()
     connection.modify(ADMINS, {"member": [("MODIFY_ADD", [member["username"]])]})

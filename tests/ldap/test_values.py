@@ -42,7 +42,7 @@ def test_other_names_differ(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "app", "uid=app,", "uid=a,,dc=org", "uid=a\\", '="a"', "uid=a;b"])
-def test_other_texts_are_no_names(text: str) -> None:
+def test_other_texts_are_not_names(text: str) -> None:
     assert normalized(text) is None
 
 

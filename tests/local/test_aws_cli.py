@@ -104,7 +104,7 @@ def test_another_process_can_stage_a_version(
 @pytest.mark.parametrize(
     "endpoint", ["", "https://secretsmanager.us-east-1.amazonaws.com", "http://127.0.0.1:1"]
 )
-def test_elsewhere_nothing_can_be_staged(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_endpoints_stage_nothing(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert not staging.stage("some/secret", "5700e000-0000-4000-8000-000000000001")

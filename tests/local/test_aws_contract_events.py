@@ -113,7 +113,7 @@ def test_some_rules_match_no_event(aws: LocalAws, make: Make, rotate: Make, queu
     events.delete_rule(Name="scheduled")
 
 
-def test_a_new_current_version_is_told_natively(secrets: Any, make: Make, queue: Queue) -> None:
+def test_a_new_current_version_is_reported_natively(secrets: Any, make: Make, queue: Queue) -> None:
     """UG:secret-event-notifications: name, labelUpdated, versionId; not for AWSPENDING and AWSPREVIOUS."""
     read = queue("stages", {"detail-type": ["Secret Label Updated"]})
     arn = make()

@@ -84,7 +84,7 @@ def test_an_asymmetric_key_encrypts_nothing(secrets: Any, kms: Any, refused: Ref
     assert answer.startswith("EncryptionFailure")
 
 
-def test_an_alias_stands_for_its_key(secrets: Any, kms: Any, refused: Refused) -> None:
+def test_an_alias_names_its_key(secrets: Any, kms: Any, refused: Refused) -> None:
     """API:CreateSecret, KmsKeyId: ARN, id or alias."""
     key = new_key(kms)
     kms.create_alias(AliasName="alias/keys-contract", TargetKeyId=key)
@@ -170,7 +170,7 @@ def test_a_new_key_is_validated(aws: LocalAws, secrets: Any, kms: Any, refused: 
     assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == old
 
 
-def test_the_same_key_encrypts_nothing_anew(aws: LocalAws, secrets: Any, kms: Any) -> None:
+def test_the_same_key_encrypts_nothing_again(aws: LocalAws, secrets: Any, kms: Any) -> None:
     """UG:security-encryption, Encrypt: if you change the key."""
     old, new = new_key(kms), new_key(kms)
     arn = new_secret(secrets, old)

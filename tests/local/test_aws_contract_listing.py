@@ -14,7 +14,7 @@ from rotators.local.aws import LocalAws
 from tests.world import unique
 
 REGION = "ap-southeast-4"
-"""No other test uses it, so the tests know all secrets of this Region."""
+"""No other test uses it, so these tests create all secrets of this Region."""
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_limits_of_a_listing(listed: Any, request_: dict[str, Any]) -> None:
         listed.list_secrets(**request_)
 
 
-def test_a_batch_reads_what_filters_select(listed: Any) -> None:
+def test_a_batch_reads_the_filtered_secrets(listed: Any) -> None:
     """API:BatchGetSecretValue: at most 20 secrets; deleted ones are not selected."""
     answer = listed.batch_get_secret_value(Filters=[{"Key": "all", "Values": ["!zebra"]}], MaxResults=3)
     assert [each["Name"] for each in answer["SecretValues"]] == ["app/db", "app/cache", "App/other"]

@@ -265,7 +265,7 @@ def test_a_replicated_secret_cannot_be_deleted(
     assert refused(there.describe_secret, SecretId=replica).startswith("ResourceNotFoundException")
 
 
-def test_a_promoted_replica_keeps_what_was_replicated(secrets: Any, there: Any, arn: str) -> None:
+def test_a_promoted_replica_keeps_the_replicated_data(secrets: Any, there: Any, arn: str) -> None:
     """API:StopReplicationToReplica: it becomes a standalone secret in its Region."""
     kms = boto3.client("kms", region_name=OTHER)
     key = kms.create_key()["KeyMetadata"]["Arn"]
@@ -295,7 +295,7 @@ def test_replication_is_reported_as_events(aws: LocalAws, secrets: Any, there: A
     ]
 
 
-def test_a_deleted_secret_tells_the_deletion_date(secrets: Any) -> None:
+def test_a_deleted_secret_shows_the_deletion_date(secrets: Any) -> None:
     """API:SecretListEntry, DeletedDate: the time of the deletion. API:DeleteSecret, DeletionDate."""
     name = unique("deleted")
     secrets.create_secret(Name=name, SecretString="1")

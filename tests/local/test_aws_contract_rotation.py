@@ -59,7 +59,7 @@ def test_the_event_has_arn_token_and_rotation_token(aws: LocalAws, make: Make, r
     assert outcome.secret_id == arn
 
 
-def test_success_promotes_cleans_pending_up_and_is_told(
+def test_success_promotes_removes_pending_and_is_reported(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, stages: Stages
 ) -> None:
     """API:RotateSecret, end states. The service's maintainers state that AWSPENDING is removed."""
@@ -277,7 +277,7 @@ def test_rotate_immediately_false_only_tests(
 def test_a_trial_spares_a_stuck_rotation(
     aws: LocalAws, secrets: Any, make: Make, rotate: Make, refused: Make
 ) -> None:
-    """API:RotateSecret, `a previous rotation isn't complete`; for its own token that is our choice."""
+    """API:RotateSecret, `a previous rotation isn't complete`; for its own token this is not documented."""
     arn = make(fail="setSecret")
     stuck = rotate(arn)
     aws.wait_for_rotation(arn, stuck, WAIT)
@@ -297,7 +297,7 @@ def test_a_forged_rotation_token_fails_the_rotation(aws: LocalAws, make: Make, r
     assert "RotationToken isn't that of the rotation in progress" in str(outcome.steps[-1].error_message)
 
 
-def test_steps_are_told_as_they_end(aws: LocalAws, make: Make, rotate: Make) -> None:
+def test_steps_are_reported_as_they_end(aws: LocalAws, make: Make, rotate: Make) -> None:
     seen: list[StepRecord] = []
     aws.on_step = seen.append
     arn = make()

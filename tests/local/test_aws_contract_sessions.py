@@ -1,4 +1,4 @@
-"""What the policies of a session permit, and its source."""
+"""The permissions by the policies of a session, and its source."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_session_has_at_most_ten_managed_policies(aws: LocalAws, session: Call
 
 
 def test_an_unknown_policy_is_explained(session: Callable[..., bool]) -> None:
-    """What the evaluator does not know is an error that names it, and no lost connection."""
+    """An element that the evaluator does not support is an error that names it, and not a lost connection."""
     with pytest.raises(ClientError, match="the element Principal, which is not known") as caught:
         session(Policy=document({**READ, "Principal": "*"}))
     assert caught.value.response["Error"]["Code"] == "PolicyUnsupportedException"

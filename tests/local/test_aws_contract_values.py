@@ -24,7 +24,7 @@ def current(stages: dict[str, list[str]]) -> str:
     return next(version for version, held in stages.items() if "AWSCURRENT" in held)
 
 
-def test_what_moto_lacks_is_an_internal_error(aws: LocalAws) -> None:
+def test_a_missing_operation_is_an_internal_error(aws: LocalAws) -> None:
     """Not a lost connection, which clients take for a failure of the network."""
     keys = aws.client("kms")
     with pytest.raises(keys.exceptions.ClientError) as caught:
@@ -310,7 +310,7 @@ def test_policies_are_validated_without_being_attached(
     assert "ResourcePolicy" not in secrets.get_resource_policy(SecretId=arn)
 
 
-def test_a_replica_can_be_made_to_stand_alone(aws: LocalAws, secrets: Any, make: Make) -> None:
+def test_a_replica_can_become_an_independent_secret(aws: LocalAws, secrets: Any, make: Make) -> None:
     """Moto 9: StopReplicationToReplica is not implemented. API:StopReplicationToReplica."""
     arn = make()
     secrets.replicate_secret_to_regions(SecretId=arn, AddReplicaRegions=[{"Region": "eu-west-1"}])
@@ -323,7 +323,7 @@ def test_a_replica_can_be_made_to_stand_alone(aws: LocalAws, secrets: Any, make:
     assert not secrets.describe_secret(SecretId=arn).get("ReplicationStatus")
 
 
-def test_a_batch_tells_the_error_of_each_secret(
+def test_a_batch_returns_the_error_of_each_secret(
     aws: LocalAws, secrets: Any, make: Make, stages: Stages
 ) -> None:
     """API:BatchGetSecretValue, Errors."""

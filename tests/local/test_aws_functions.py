@@ -85,7 +85,7 @@ def test_a_changed_configuration_starts_a_new_container(aws: LocalAws, functions
     assert after["context"]["memory"] == "512"
 
 
-def test_what_a_function_prints_is_its_log(aws: LocalAws, functions: Any) -> None:
+def test_output_of_a_function_is_its_log(aws: LocalAws, functions: Any) -> None:
     answer = functions.invoke(FunctionName="rotators-echo", LogType="Tail", Payload=b"{}")
     assert answer["Payload"].read()
     tail = base64.b64decode(answer["LogResult"]).decode()
@@ -111,7 +111,7 @@ def test_an_unserialisable_answer_is_an_error(functions: Any) -> None:
     assert answer["errorType"] == "TypeError"
 
 
-def test_a_container_that_dies_is_told_and_replaced(functions: Any) -> None:
+def test_a_container_that_ends_is_reported_and_replaced(functions: Any) -> None:
     answer, error = invoke(functions, "misbehave", {"how": "exit"})
     assert error == "Unhandled"
     assert answer["errorType"] == "Runtime.ExitError"

@@ -29,7 +29,7 @@ def ended() -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize("case", lifecycles.CASES, ids=lambda case: case.__name__)
-def test_in_a_process_of_its_own(case: Callable[[], None], ended: dict[str, tuple[int, str]]) -> None:
+def test_it_passes_in_a_separate_process(case: Callable[[], None], ended: dict[str, tuple[int, str]]) -> None:
     assert ended[case.__name__] == (0, "")
 
 

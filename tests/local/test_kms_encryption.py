@@ -132,7 +132,7 @@ def test_an_unknown_key_shows_nothing(aws: LocalAws, kms: Any, key: str) -> None
         ("RSA_4096", "RSAES_OAEP_SHA_256", 446),
     ],
 )
-def test_rsa_keys_decrypt_what_others_encrypted(kms: Any, spec: str, algorithm: str, most: int) -> None:
+def test_rsa_keys_decrypt_ciphertexts_of_others(kms: Any, spec: str, algorithm: str, most: int) -> None:
     """API:Decrypt: ciphertexts made outside of KMS; recorded: the longest plaintexts."""
     key, used = rsa_key(kms, spec), OAEP[algorithm]
     answer = kms.get_public_key(KeyId=key)
@@ -169,7 +169,7 @@ def test_openssl_encrypts_for_kms(kms: Any, tmp_path: Path, algorithm: str, name
     assert found["Plaintext"] == DATA
 
 
-def test_rsa_refuses_what_it_cannot_decrypt(kms: Any) -> None:
+def test_rsa_refuses_invalid_ciphertexts(kms: Any) -> None:
     """API:Decrypt: the same algorithm, the key must be named; EncryptionContext is for symmetric keys."""
     key, algorithm = rsa_key(kms, "RSA_2048"), "RSAES_OAEP_SHA_256"
     params = {"KeyId": key, "EncryptionAlgorithm": algorithm}
@@ -186,7 +186,7 @@ def test_rsa_refuses_what_it_cannot_decrypt(kms: Any) -> None:
         assert code == "ValidationException"
 
 
-def test_algorithms_go_with_keys(kms: Any, key: str) -> None:
+def test_algorithms_must_fit_keys(kms: Any, key: str) -> None:
     """API:Encrypt, InvalidKeyUsageException: the default algorithm is for symmetric keys."""
     rsa = rsa_key(kms, "RSA_2048")
     for named, algorithm, spec in (

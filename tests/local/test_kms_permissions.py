@@ -146,7 +146,7 @@ def test_the_context_decides(aws: LocalAws, kms: Any, user: Any) -> None:
 
 
 def test_decrypt_is_decided_for_the_ciphertexts_key(aws: LocalAws, kms: Any, user: Any) -> None:
-    """A ciphertext names its key; without KeyId, the refusal does not tell whether that key exists."""
+    """A ciphertext names its key; without KeyId, the refusal does not reveal whether that key exists."""
     mine, other = new_key(kms), new_key(kms)
     ciphertexts = {key: kms.encrypt(KeyId=key, Plaintext=DATA)["CiphertextBlob"] for key in (mine, other)}
     aws.watch({"keyuser": [allow("kms:Decrypt", resource=mine)]})

@@ -48,7 +48,7 @@ def public_key(kms: Any, key: str) -> Any:
 
 
 def arguments(algorithm: str) -> tuple[Any, ...]:
-    """What `cryptography` needs to verify; the length of a PSS salt is compared exactly."""
+    """The arguments with which `cryptography` verifies; the length of a PSS salt is compared exactly."""
     used = HASHES[algorithm[-3:]]
     if algorithm.startswith("ECDSA"):
         return (ec.ECDSA(used),)
@@ -210,7 +210,7 @@ def test_a_digest_of_another_length_is_refused(kms: Any, spec: str, algorithm: s
         ),
     ],
 )
-def test_message_types_go_with_algorithms(kms: Any, spec: str, algorithm: str, kind: str, text: str) -> None:
+def test_message_types_must_fit_algorithms(kms: Any, spec: str, algorithm: str, kind: str, text: str) -> None:
     """As measured on AWS."""
     params = {"Message": b"x" * 64, "MessageType": kind, "SigningAlgorithm": algorithm}
     answer = refusal(kms.sign, KeyId=signing_key(kms, spec), **params)

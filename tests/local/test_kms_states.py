@@ -79,7 +79,7 @@ def test_asymmetric_keys_have_no_material_id(kms: Any) -> None:
         ),
     ],
 )
-def test_usage_goes_with_key_spec(kms: Any, params: dict[str, str], text: str) -> None:
+def test_key_usage_must_fit_the_key_spec(kms: Any, params: dict[str, str], text: str) -> None:
     """Recorded; the last one: API:CreateKey, KeyUsage."""
     assert refusal(kms.create_key, **params) == ("ValidationException", text)
 
@@ -271,7 +271,7 @@ def test_aliases_have_rules(kms: Any) -> None:
     signing = new_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")
     assert refusal(kms.update_alias, AliasName=alias, TargetKeyId=signing)[0] == "ValidationException"
     assert kms.encrypt(KeyId=alias, Plaintext=b"x")["KeyId"] == key
-    # An alias does not stand for its key in management (API reference, KeyId of these operations).
+    # Management operations do not accept an alias (API reference, KeyId of these operations).
     for call in (kms.disable_key, kms.enable_key_rotation, kms.schedule_key_deletion):
         assert refusal(call, KeyId=alias) == ("NotFoundException", f"Invalid keyId '{alias}'")
 

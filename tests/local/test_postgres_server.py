@@ -74,7 +74,7 @@ def alive(pid: int) -> bool:
 
 
 def python_for(uid: int) -> tuple[str, dict[str, str]]:
-    """An interpreter that another user can run with our packages, and its environment."""
+    """An interpreter that another user can run with this environment's packages, and its variables."""
     root = Path(postgres.__file__).parents[2]
     paths = [str(root), *(path for path in sys.path if path.endswith("site-packages"))]
     environment = {
@@ -205,7 +205,7 @@ def test_nothing_is_left_when_the_parent_dies(number: signal.Signals) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests already run as a normal user")
-def test_a_normal_user_runs_it_too() -> None:
+def test_a_normal_user_can_run_it() -> None:
     interpreter, environment = python_for(NOBODY)
     done = subprocess.run(
         [interpreter, "-c", CHILD, "leave"],
@@ -282,7 +282,7 @@ def test_an_incomplete_database_url_is_refused() -> None:
         ExternalPostgres("postgresql://localhost/postgres")
 
 
-def test_without_database_url_a_private_server_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_database_url_a_private_server_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     assert isinstance(PostgresServer.for_up(), PostgresServer)
 

@@ -1,4 +1,4 @@
-"""The trial of RotateImmediately=false: our rotate function on a real PostgreSQL (local-aws.md F2)."""
+"""The trial of RotateImmediately=false: the rotate function on a real PostgreSQL (local-aws.md F2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WAIT = 300.0
 
 
 def trial(world: World, arn: str) -> Any:
-    """Request a trial by our rotate function, and wait for it."""
+    """Request a trial by the rotate function, and wait for it."""
     function = world.aws.register("trial", "rotators.handlers.rotate.handler")
     token = world.secrets.rotate_secret(SecretId=arn, RotationLambdaARN=function, RotateImmediately=False)[
         "VersionId"

@@ -28,7 +28,7 @@ class Fleet:
         return self.aws.client("secretsmanager")
 
     def add(self, name: str, value: object = "value", **parameters: Any) -> str:
-        """Create a secret; gives its name."""
+        """Create a secret, and return its name."""
         tags = parameters.pop("tags", {})
         content = value if isinstance(value, str) else json.dumps(value)
         created = self.secrets.create_secret(

@@ -24,7 +24,7 @@ _REGION, _ACCOUNT = "us-east-1", "123456789012"
 
 
 class _Body(io.BytesIO):
-    """The body of an answer, as urllib3 gives it to botocore."""
+    """The body of a response, as urllib3 passes it to botocore."""
 
     def stream(self, **_: object) -> Iterator[bytes]:
         yield self.read()
@@ -91,7 +91,7 @@ class Pages:
 
 @contextmanager
 def throttling(client: Any, operation: str, times: int) -> Iterator[list[str]]:
-    """Refuse the first requests of a client during the block; gives the codes that are left."""
+    """Refuse the first requests of a client during the block; yield the remaining codes."""
     left = ["ThrottlingException"] * times
 
     def handler(**_: object) -> AWSResponse | None:

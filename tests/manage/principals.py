@@ -50,7 +50,7 @@ class Identities:
         return self.aws.client("iam")
 
     def role(self, *statements: Statement, tags: dict[str, str] | None = None, **more: Any) -> str:
-        """Create a role with an inline policy; gives its name."""
+        """Create a role with an inline policy, and return its name."""
         name = unique("role")
         listed = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
         trust = policy({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})
@@ -66,7 +66,7 @@ class Identities:
             self.iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=document)
 
     def managed(self, *statements: Statement) -> str:
-        """Create a managed policy; gives its ARN."""
+        """Create a managed policy, and return its ARN."""
         created = self.iam.create_policy(PolicyName=unique("policy"), PolicyDocument=policy(*statements))
         return str(created["Policy"]["Arn"])
 
@@ -81,7 +81,7 @@ class Identities:
 
     @contextmanager
     def acting(self, *statements: Statement) -> Iterator[str]:
-        """Run the commands as a new role with these permissions; gives its name."""
+        """Run the commands as a new role with these permissions; yield its name."""
         role = self.role(*statements)
         with pytest.MonkeyPatch.context() as patch, self.enforced():
             patch.setenv("AWS_ACCESS_KEY_ID", f"local-{role}")

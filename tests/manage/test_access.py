@@ -126,7 +126,7 @@ def test_a_wrong_scp_names_its_file(tmp_path: Path, text: str) -> None:
 
 
 def test_a_session_policy_limits_a_role(secret: str, identities: Identities, tmp_path: Path) -> None:
-    """The answers are those of the local AWS for such a session."""
+    """The answers are those of the local AWS for a session with these policies."""
     role, path = identities.role(allow("secretsmanager:*")), tmp_path / "session.json"
     for statement, expected in (
         (allow("secretsmanager:Get*"), ["yes", "no", "no"]),
@@ -269,7 +269,7 @@ def test_the_next_command_means_the_secret(fleet: Fleet, identities: Identities)
     fleet.secrets.delete_secret(SecretId=made, ForceDeleteWithoutRecovery=True)
 
 
-def test_a_deleted_secret_is_told(secret: str, fleet: Fleet, identities: Identities) -> None:
+def test_a_deleted_secret_is_reported(secret: str, fleet: Fleet, identities: Identities) -> None:
     identities.role(allow(*READ))
     assert not told(secret)["deleted"]
     fleet.secrets.delete_secret(SecretId=secret)
@@ -306,7 +306,7 @@ def test_a_matrix_has_all_pairs_with_access(fleet: Fleet, identities: Identities
     assert "\nNext: " in table
 
 
-def test_a_matrix_tells_two_regions_apart(
+def test_a_matrix_distinguishes_two_regions(
     fleet: Fleet, identities: Identities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")

@@ -1,7 +1,7 @@
-"""`rotators access` says what the local AWS does, for generated policies.
+"""The answers of `rotators access` are the decisions of the local AWS, for generated policies.
 
-The local AWS decides about real requests, whose context is complete. Where the command says yes or no, every
-request is answered so; where it says that access is conditional, either may happen.
+The local AWS decides about real requests, whose context is complete. If the command's answer is yes or no, it
+applies to every request; if access is conditional, both results are possible.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def allowed(call: Callable[[], object]) -> bool:
     ),
     bounded=st.booleans(),
 )
-def test_the_command_says_what_happens(
+def test_the_command_describes_what_happens(
     place: Place, own: Any, of_secret: Any, of_key: Any, bounded: bool
 ) -> None:
     attach(place, own, of_secret, of_key, bounded=bounded)

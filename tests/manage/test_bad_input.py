@@ -177,7 +177,7 @@ def test_ctrl_c_leaves_a_change_to_be_resumed(five: Fleet) -> None:
 
 
 def resumed(fleet: Fleet, *, done: int) -> None:
-    """Repeat the command; it makes the changes that remain, and says so."""
+    """Repeat the command; it makes and prints the remaining changes."""
     plan = command("tag", "--name", fleet.prefix, "--set", "env=prod")
     assert f"{5 - done} changes, 5 secrets selected. {done} of them need no change." in plan.stdout
     assert fleet.document("tag", "--set", "env=prod")["unchanged"] == done

@@ -235,7 +235,7 @@ def test_more_secrets_open_by_keyboard(browser: Chrome, places: dict[str, str]) 
 
 
 def test_rows_are_stacked_on_a_narrow_screen(browser: Chrome, places: dict[str, str]) -> None:
-    """Each cell has its own line, below the secret, and a label that tells its column."""
+    """Each cell has its own line, below the secret, and a label with the name of its column."""
     look(browser, places["report"], width=NARROW)
     assert browser.execute_script(STACKED) == []
 

@@ -65,7 +65,7 @@ def test_secrets_of_other_regions_are_changed_there(two: Fleet) -> None:
     assert [each["Region"] for each in found["ReplicationStatus"]] == ["eu-central-1"]
 
 
-def test_secrets_of_one_name_are_told_apart(two: Fleet) -> None:
+def test_secrets_of_one_name_are_distinguished(two: Fleet) -> None:
     name = f"{two.prefix}app"
     near = str(described(two)["ARN"])
     far = two.aws.client("secretsmanager", region="eu-west-1").create_secret(Name=name, SecretString="x")
@@ -174,7 +174,7 @@ def test_a_failed_replica_is_replicated_again(two: Fleet) -> None:
     assert [json.loads(run(*words).stdout)["state"] for _ in range(2)] == ["done", "unneeded"]
 
 
-def test_nothing_to_change_is_said_once(two: Fleet) -> None:
+def test_nothing_to_change_is_reported_once(two: Fleet) -> None:
     words = ("unreplicate", f"{two.prefix}app", "--from", "eu-west-1")
     result = run(*words, "--yes")
     assert result.output == run(*words).output
@@ -198,7 +198,7 @@ def test_a_listing_that_lags_behind_changes_nothing(two: Fleet, monkeypatch: pyt
     assert [each["secret"] for each in json.loads(result.stdout)["changes"]] == [f"{two.prefix}job"]
 
 
-def test_a_plan_names_what_turns_on(two: Fleet) -> None:
+def test_a_plan_says_that_rotation_turns_on(two: Fleet) -> None:
     arn = two.aws.function_arn("rotate")
     result = run("schedule", f"{two.prefix}app", "--every", "7", "--function", arn, "--json")
     (planned,) = json.loads(result.stdout)["changes"]
@@ -206,7 +206,7 @@ def test_a_plan_names_what_turns_on(two: Fleet) -> None:
     assert arn in planned["change"]
 
 
-def test_all_means_all(two: Fleet) -> None:
+def test_all_selects_every_secret(two: Fleet) -> None:
     document = json.loads(run("tag", "--all", "--set", "a=b", "--json").stdout)
     assert {f"{two.prefix}app", f"{two.prefix}job"} <= {each["secret"] for each in document["changes"]}
 

@@ -36,7 +36,7 @@ VALUES = st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.lists(TEXT
 @pytest.mark.parametrize("form", OF_MANY)
 @settings(max_examples=40)
 @given(secrets=st.dictionaries(NAMES, st.one_of(TEXTS, st.binary(max_size=9)), min_size=1, max_size=3))
-def test_files_of_many_return_what_was_written(form: str, secrets: dict[str, str | bytes]) -> None:
+def test_files_of_many_return_the_written_values(form: str, secrets: dict[str, str | bytes]) -> None:
     assert read(form, written(form, secrets), None) == secrets
 
 
@@ -276,7 +276,7 @@ def test_a_program_is_found_with_the_own_path(fleet: Fleet, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("changed", ['{"a":true}', '{"a":1.0}', '{"a":1,"b":""}', '{"a":1,"b":null}'])
-def test_a_small_difference_is_no_equality(fleet: Fleet, tmp_path: Path, changed: str) -> None:
+def test_a_small_difference_is_not_ignored(fleet: Fleet, tmp_path: Path, changed: str) -> None:
     name, file = fleet.add("app", '{"a":1}'), tmp_path / "secrets.json"
     file.write_text(f'{{"{name}": {changed}}}')
     assert isinstance(run("import", str(file), "--yes").exception, WouldOverwrite)

@@ -166,7 +166,7 @@ def test_foreign_and_deep_records_are_left_out(name: str, depth: int) -> None:
 
 
 def test_a_read_that_names_no_secret_counts(name: str) -> None:
-    """A batch by filters names none in its parameters; CloudTrail may know the secret all the same."""
+    """A batch by filters has no secret in its parameters; CloudTrail may find it nevertheless."""
     batch = {"eventName": "BatchGetSecretValue", "readOnly": True, "userIdentity": {"arn": "reader"}}
     with answering(read_secret(name).arn, [batch]):
         assert told(name)["reads"] == {"reader": 1}
@@ -203,7 +203,7 @@ def test_older_changes_are_left_out(name: str) -> None:
     assert len(history(tomorrow, dt.timedelta(hours=25)).changes) == 3
 
 
-def test_a_text_that_is_no_age_is_refused(name: str) -> None:
+def test_a_text_other_than_an_age_is_refused(name: str) -> None:
     wrong = command("history", name, "--since", "soon")
     assert (wrong.status, f"[{SelectorInvalid('', remedy='').full_code}]" in wrong.stderr) == (1, True)
 

@@ -51,7 +51,7 @@ class Case:
         return self.fleet.secrets
 
     def add(self, name: str, *, values: int = 2, key: str | None = None) -> str:
-        """Create a secret with versions; gives its name."""
+        """Create a secret with versions, and return its name."""
         full = self.fleet.add(name, VALUES[0], KmsKeyId=key or self.old)
         for value in VALUES[1:values]:
             self.secrets.put_secret_value(SecretId=full, SecretString=value)
@@ -170,7 +170,7 @@ def test_an_empty_pending_version_needs_no_key(case: Case) -> None:
 
 
 def test_a_version_without_a_proof_is_named(case: Case) -> None:
-    """The service does not say which keys it is under."""
+    """The response does not contain its keys."""
     name = case.add("app")
     current = case.versions(name)[-1]["VersionId"]
 
@@ -269,7 +269,7 @@ def test_values_stored_meanwhile_move_too(case: Case, when: str) -> None:
     assert [case.value(name), case.value(name, "AWSPREVIOUS")] == ["rotated", "second"]
 
 
-def test_what_changed_meanwhile_is_left_alone(case: Case, kms: Any) -> None:
+def test_a_secret_changed_meanwhile_is_not_changed(case: Case, kms: Any) -> None:
     names, third = [case.add("app"), case.add("job")], new_key(kms)
 
     def interfere() -> None:
@@ -451,7 +451,7 @@ def test_a_key_failing_midway_loses_nothing(
     assert all(case.by_stage(name)["AWSPREVIOUS"][0] == case.new for name in names)
 
 
-def test_an_old_key_failing_at_once_is_told(case: Case) -> None:
+def test_an_old_key_failing_at_once_is_reported(case: Case) -> None:
     """It is disabled between the check and the call, which then succeeds and encrypts nothing again."""
     name = case.add("app")
     with at("UpdateSecret", 1, lambda: disable(case.kms, case.old)):
@@ -604,9 +604,7 @@ def test_readers_need_a_key_for_the_first_time(case: Case, identities: Identitie
     assert arn(reader) not in remarks(case.told(yes=False))
 
 
-def test_what_cannot_be_checked_is_told(
-    case: Case, identities: Identities, rotating: tuple[str, str]
-) -> None:
+def test_unchecked_parts_are_reported(case: Case, identities: Identities, rotating: tuple[str, str]) -> None:
     with identities.acting(allow("*"), deny("iam:*")):
         told = case.told(yes=False)
     assert f"may use {case.new.rpartition('/')[2]}, as {arn(rotating[1])}, was not checked" in remarks(told)

@@ -166,7 +166,7 @@ def test_an_alias_of_an_unusable_key_is_taken(kms: Any, alias: str, spoil: str) 
         (("alias/app", "--tag", "team"), "selector-invalid"),
     ],
 )
-def test_what_cannot_be_created_is_refused(kms: Any, words: tuple[str, ...], code: str) -> None:
+def test_an_impossible_key_is_refused(kms: Any, words: tuple[str, ...], code: str) -> None:
     before = number_of_keys(kms)
     assert f"[{code}]" in create(*words).stderr
     assert number_of_keys(kms) == before

@@ -118,7 +118,7 @@ def test_keys_without_a_rotation_status_are_listed(kms: Any, code: str) -> None:
     assert (found[odd]["rotation_days"], other in found) == (None, True)
 
 
-def test_a_key_that_is_gone_is_left_out(kms: Any) -> None:
+def test_a_deleted_key_is_left_out(kms: Any) -> None:
     gone, other = new_key(kms), new_key(kms)
     with answering("DescribeKey", arn_of(kms, gone), "NotFoundException", "Key 'x' does not exist"):
         found = listed()
@@ -244,7 +244,7 @@ def test_a_replica_rotates_with_its_primary(aws: LocalAws, kms: Any) -> None:
     assert run("key", "rotate", primary, "--yes").exit_code == 0
 
 
-def test_the_limit_is_told_before(kms: Any) -> None:
+def test_the_limit_is_reported_before(kms: Any) -> None:
     key = new_key(kms)
     for _ in range(25):
         kms.rotate_key_on_demand(KeyId=arn_of(kms, key))

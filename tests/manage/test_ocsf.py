@@ -216,7 +216,7 @@ def test_a_full_record_keeps_all_its_facts() -> None:
         ({"source": "command", "action": "new command"}, "Other"),
     ],
 )
-def test_the_activity_says_what_was_done(members: dict[str, Any], activity: str) -> None:
+def test_the_activity_describes_what_was_done(members: dict[str, Any], activity: str) -> None:
     event = ocsf_event(audited(**members))
     assert_event(event)
     assert event["activity_name"] == activity
@@ -351,7 +351,7 @@ def test_a_bad_line_is_named_and_skipped(tmp_path: Path) -> None:
     assert "\\ud800" not in done.stdout.replace("\\\\", "")
 
 
-def test_a_truncated_archive_prints_what_it_has(tmp_path: Path) -> None:
+def test_a_truncated_archive_prints_its_readable_part(tmp_path: Path) -> None:
     data = gzip.compress((f"{LINE}\n" * 5000).encode())
     (tmp_path / "log.gz").write_bytes(data[: len(data) // 2])
     done = command("audit", "ocsf", str(tmp_path / "log.gz"))

@@ -51,7 +51,7 @@ def test_secrets_that_break_rules_are_found(fleet: Fleet, tmp_path: Path) -> Non
     assert run("policy", "check", path).exit_code == 0  # a warning is left
 
 
-def test_a_secret_that_goes_ends_no_check(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_deleted_secret_does_not_end_the_check(fleet: Fleet, tmp_path: Path) -> None:
     rule = f"[[rule]]\nid = 'a'\nselect = {{ names = ['{fleet.prefix}'] }}\nrequire = {{ private = true }}"
     names = [fleet.add("first"), fleet.add("second")]
     statement = {
@@ -83,7 +83,7 @@ def test_reports_are_read_by_other_tools(fleet: Fleet, tmp_path: Path) -> None:
     (run_,) = json.loads(run("policy", "check", path, "-o", "sarif").stdout)["runs"]
     assert {each["ruleId"] for each in run_["results"]} == {"owner", "key"}
     assert [each["id"] for each in run_["tool"]["driver"]["rules"]] == ["owner", "key"]
-    suites = ET.fromstring(run("policy", "check", path, "-o", "junit").stdout)  # noqa: S314 - our own
+    suites = ET.fromstring(run("policy", "check", path, "-o", "junit").stdout)  # noqa: S314 - written by this project
     assert [suite.get("failures") for suite in suites] == ["2", "0"], "a warning fails no check"
     assert {case.get("name") for case in suites.iter("testcase")} == {name}
 

@@ -154,7 +154,7 @@ def test_a_refused_change_ends_the_rename(fleet: Fleet, old: str) -> None:
     assert fleet.secrets.describe_secret(SecretId=old)["RotationEnabled"]
 
 
-def test_an_arn_is_no_new_name(fleet: Fleet, old: str) -> None:
+def test_an_arn_is_refused_as_new_name(fleet: Fleet, old: str) -> None:
     arn = fleet.secrets.describe_secret(SecretId=fleet.add("other"))["ARN"]
     with pytest.raises(RenameRefused, match="no-name"):
         renaming(old, arn.replace("us-east-1", "eu-west-1"))

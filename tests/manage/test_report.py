@@ -188,13 +188,13 @@ def test_times_are_shown_in_utc() -> None:
     ("last", "message", "state"),
     [("finishSecret", "", "ended"), ("setSecret", "", "last step"), ("setSecret", "no route", "failed")],
 )
-def test_a_rotation_tells_its_state(last: str, message: str, state: str) -> None:
+def test_a_rotation_reports_its_state(last: str, message: str, state: str) -> None:
     timeline = Timeline(entry("app"), [step("createSecret", 1, 1), step(last, 2, 1, message)])
     shown = section(page_of([entry("app")], Details([timeline])), "rotations")
     assert f"app {state} 2026-11-26 12:00 , after 2.00 s" in shown
 
 
-def test_a_repeated_step_that_succeeded_is_no_failure() -> None:
+def test_a_repeated_step_that_succeeded_has_not_failed() -> None:
     timeline = Timeline(entry("app"), [step("createSecret", 1, 1, "no"), step("createSecret", 3, 1)])
     assert Details([timeline]).failed_step(entry("app")) is None
 
@@ -209,7 +209,7 @@ def test_steps_are_drawn_to_scale() -> None:
 
 
 def test_replicas_show_their_region_and_state() -> None:
-    """Those with a problem are in red and say what it is."""
+    """Secrets with a problem are red, with a description of it."""
     secret = entry("app", PrimaryRegion="eu-west-1")
     replicas = [
         Replica("us-east-1", "InSync", "Replication succeeded", "alias/a"),
@@ -282,7 +282,7 @@ def written(fleet: Fleet, path: Path) -> str:
 
 
 def replicated(fleet: Fleet) -> tuple[str, str]:
-    """Create a replicated secret with two versions; gives their ids, the newer one first."""
+    """Create a replicated secret with two versions, and return their ids, the newer one first."""
     name = fleet.add("app", AddReplicaRegions=[{"Region": "eu-west-1"}, {"Region": "eu-west-3"}])
     newer = fleet.secrets.put_secret_value(SecretId=name, SecretString="2")["VersionId"]
     stages = fleet.secrets.describe_secret(SecretId=name)["VersionIdsToStages"]
@@ -329,7 +329,7 @@ def viewer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("viewer")
-def test_what_may_not_be_read_is_named(fleet: Fleet, tmp_path: Path) -> None:
+def test_unreadable_parts_are_named(fleet: Fleet, tmp_path: Path) -> None:
     newer, _ = replicated(fleet)
     page = written(fleet, tmp_path / "secrets.html")
     assert "Next: allow cloudtrail:LookupEvents" in section(page, "failures")

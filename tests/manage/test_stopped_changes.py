@@ -1,4 +1,4 @@
-"""Commands that are stopped in the middle: one JSON document that says what was done, and how to continue."""
+"""Commands that are stopped in the middle: one JSON document with the changes made, and the next action."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.manage.conftest import Fleet
 
 LOST = ReadTimeoutError(endpoint_url="http://localhost")
 NO_TOKEN = FileNotFoundError(2, "No such file or directory", "/var/run/token")
-"""The error of boto3 when the file of a web identity is gone."""
+"""The error of boto3 if the file of a web identity does not exist."""
 
 MIDDLE = ["done", "unknown", "planned"]
 
@@ -115,7 +115,7 @@ def states(done: Done) -> list[Any]:
 
 
 @pytest.mark.parametrize("operation", COMMANDS)
-def test_an_interrupted_command_tells_what_it_did(three: Fleet, operation: str, tmp_path: Path) -> None:
+def test_an_interrupted_command_reports_what_it_did(three: Fleet, operation: str, tmp_path: Path) -> None:
     words = COMMANDS[operation](three, tmp_path)
     call = 1 if words[0] == "rename" else 2  # a rename creates the copy first
     with stopping(operation, call, KeyboardInterrupt()):
@@ -152,7 +152,7 @@ def test_a_signal_ends_with_one_document(three: Fleet, number: signal.Signals) -
 
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", ENDINGS)
-def test_a_signal_before_changes_is_told(three: Fleet, number: signal.Signals) -> None:
+def test_a_signal_before_changes_is_reported(three: Fleet, number: signal.Signals) -> None:
     with stopping("DescribeSecret", 2, number):
         done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
     assert (done.status, json.loads(done.stdout)["error"]["code"]) == (1, "interrupted")
@@ -185,7 +185,7 @@ def test_a_missing_file_gives_a_document(aws: object, tmp_path: Path) -> None:
     assert (done.status, json.loads(done.stdout)["error"]["code"]) == (1, "system-refused")
 
 
-def test_an_unexpected_error_tells_what_was_done(three: Fleet) -> None:
+def test_an_unexpected_error_reports_what_was_done(three: Fleet) -> None:
     with stopping("TagResource", 2, NO_TOKEN):
         done = command("tag", "--name", three.prefix, "--set", "env=prod", "--yes", "--json")
     told = json.loads(done.stdout)
@@ -212,7 +212,7 @@ def test_expired_credentials_end_the_changes(three: Fleet) -> None:
     assert json.loads(done.stdout)["next"].startswith("correct the causes that the errors name, then repeat")
 
 
-def test_a_refused_change_tells_how_to_continue(three: Fleet) -> None:
+def test_a_refused_change_explains_how_to_continue(three: Fleet) -> None:
     words = ("schedule", "--name", three.prefix, "--every", "30", "--yes", "--json")
     told = json.loads(command(*words).stdout)  # no secret has a function
     assert (told["state"], {each["state"] for each in told["changes"]}) == ("incomplete", {"refused"})

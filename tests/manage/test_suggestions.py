@@ -144,7 +144,7 @@ def test_the_exclusive_policy_denies_all_others(
 
 
 @pytest.mark.usefixtures("exclusive")
-def test_the_exclusive_policy_locks_nobody_out(
+def test_the_exclusive_policy_keeps_needed_access(
     secret: str, identities: Identities, exclusive: dict[str, str]
 ) -> None:
     identities.statements[FUNCTION] = [allow(*ALL)]
@@ -174,7 +174,7 @@ def test_nothing_is_changed(secret: str, fleet: Fleet, identities: Identities) -
     assert identities.iam.list_role_policies(RoleName=role)["PolicyNames"] == []
 
 
-def test_a_policy_that_would_not_work_is_told(secret: str, identities: Identities) -> None:
+def test_a_policy_that_would_not_work_is_reported(secret: str, identities: Identities) -> None:
     role = identities.role(deny("kms:Decrypt", Sid="NoKeys"))
     done = command("access", "suggest", secret, "--for", role)
     assert done.status == 1

@@ -86,7 +86,7 @@ def test_it_follows_the_theme_of_the_console() -> None:
     assert shown(report, dark=False).startswith('<div class="rotators-widget">')
 
 
-def test_missing_secrets_are_told() -> None:
+def test_missing_secrets_are_reported() -> None:
     report = fleet(3, "failed")
     assert "Only 3 secrets are shown" not in shown(report, dark=False)
     incomplete = InventoryReport(

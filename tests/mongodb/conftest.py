@@ -19,13 +19,13 @@ class MongoWorld(World):
         self.mongodb = server
 
     def account(self, **members: Any) -> dict[str, Any]:
-        """Create a user; gives its value for a secret."""
+        """Create a user, and return its value for a secret."""
         name, password = unique("app"), new_password()
         self.mongodb.create_user(name, password)
         return {**self.mongodb.secret(name, password), **members}
 
     def alternating(self) -> str:
-        """A secret that rotates with `alternating`; gives its ARN."""
+        """Create a secret that rotates with `alternating`, and return its ARN."""
         return self.secret(self.account(strategy="alternating", masterarn=self.admin_secret()))
 
     def admin(self) -> dict[str, Any]:

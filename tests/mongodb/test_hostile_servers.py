@@ -216,11 +216,11 @@ def test_any_first_answer_is_a_coded_error(answer: bytes) -> None:
 
 
 class OldServer:
-    """A server that lists no mechanisms and knows SCRAM-SHA-1 only.
+    """A server that lists no mechanisms and supports only SCRAM-SHA-1.
 
     Args:
         user: name of its user.
-        password: of its user.
+        password: password of its user.
         **answers: functions that answer further commands, by the command's name.
     """
 
@@ -275,7 +275,7 @@ def logged_in(**answers: Callable[[dict[str, Any]], Any]) -> Iterator[MongoSessi
 
 
 def test_an_unconfirmed_change_is_repeated_later() -> None:
-    """A primary whose other members are down; it acknowledges a change that only itself has."""
+    """A primary whose other members are down; it acknowledges a change that no other member has."""
 
     def change(command: dict[str, Any]) -> dict[str, Any]:
         if command.get("writeConcern", {}).get("w") != "majority":
@@ -358,6 +358,6 @@ def test_a_clone_is_created_without_restrictions() -> None:
 
 
 def test_an_unknown_user_is_rejected_as_any_other() -> None:
-    """A server with SCRAM-SHA-256 only lists no mechanisms for a user that it does not know."""
+    """A server with only SCRAM-SHA-256 lists no mechanisms for a user that does not exist."""
     with answering(saying({"ismaster": True, "ok": 1}, {"ok": 0, "code": 334})) as port:
         assert failure(port).full_code == "credentials-rejected/password"

@@ -114,7 +114,7 @@ def test_a_wrong_password_is_pymongos_error(mongo_world: MongoWorld) -> None:
     assert value["password"] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_server_that_is_down_is_no_rejection(mongo_world: MongoWorld) -> None:
+def test_an_unavailable_server_does_not_reject_credentials(mongo_world: MongoWorld) -> None:
     arn = mongo_world.secret(mongo_world.account(port=free_port()))
     credentials = credentials_of(mongo_world, arn)
     with pytest.raises(ServerSelectionTimeoutError):
@@ -242,7 +242,7 @@ def test_tasks_log_in_through_rotations_too(mongo_world: MongoWorld) -> None:
     assert credentials.counts()["logins"] == 4
 
 
-def test_no_password_is_in_what_a_client_shows(mongo_world: MongoWorld) -> None:
+def test_a_client_shows_no_password(mongo_world: MongoWorld) -> None:
     credentials = credentials_of(mongo_world, mongo_world.secret(mongo_world.account()))
     with client_of(credentials) as client:
         (server,) = client._topology._servers.values()

@@ -1,4 +1,4 @@
-"""Users of MongoDB: rights of their own and of the admin, databases, and clones."""
+"""Users of MongoDB: their own rights and the admin's, databases, and clones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refusal(value: dict[str, Any], *call: str) -> RotatorsError:
 
 
 def user(server: MongoServer, name: str = "", **fields: Any) -> dict[str, Any]:
-    """A new user; gives the secret's value for it."""
+    """Create a user, and return the secret's value for it."""
     name, password = name or unique("app"), new_password()
     server.create_user(name, password, **fields)
     database = {"dbname": fields["database"]} if "database" in fields else {}
@@ -153,7 +153,7 @@ def test_a_new_password_keeps_the_mechanisms(mongodb: MongoServer, mechanisms: l
         assert shown(mongodb, name)["mechanisms"] == shown(mongodb, clone)["mechanisms"] == mechanisms
 
 
-def test_the_database_tells_equal_names_apart(mongodb: MongoServer) -> None:
+def test_the_database_distinguishes_equal_names(mongodb: MongoServer) -> None:
     here = user(mongodb)
     there = user(mongodb, here["username"], database="shop")
     assert accepted(here)
@@ -165,7 +165,7 @@ def test_the_database_tells_equal_names_apart(mongodb: MongoServer) -> None:
     assert accepted({**there, "password": password})
 
 
-def test_a_clone_gets_what_the_original_has(mongodb: MongoServer) -> None:
+def test_a_clone_gets_the_originals_properties(mongodb: MongoServer) -> None:
     limits = [{"clientSource": ["127.0.0.0/8"]}]
     value = user(mongodb, customData={"team": "shop"}, authenticationRestrictions=limits)
     name, clone = value["username"], f"{value['username']}_clone"

@@ -64,7 +64,7 @@ def test_with_an_admin_wrong_versions_never_lock_accounts(world: MariaDbWorld) -
 
 @pytest.mark.parametrize("limit", [6], indirect=True)
 def test_repeated_steps_do_not_lock_the_account(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an admin, the rotation cannot read the limit. Steps are repeated as Secrets Manager does."""
+    """Without an admin, the rotation cannot read the limit. Steps are repeated as by Secrets Manager."""
     first = SimpleNamespace(choice=lambda values: values[0])  # a wrong password
     monkeypatch.setattr("rotators.core.tries.secrets", first)
     works = {**world.account(), "strategy": "single"}

@@ -42,7 +42,7 @@ def test_dual_without_admin_requires_a_user_right(world: MariaDbWorld) -> None:
     assert_ready(checked(world, {**entitled, "strategy": "dual"}))
 
 
-def test_a_read_only_server_is_told(world: MariaDbWorld) -> None:
+def test_a_read_only_server_is_reported(world: MariaDbWorld) -> None:
     value = world.account()
     world.run("SET GLOBAL read_only = 1")
     try:
@@ -52,7 +52,7 @@ def test_a_read_only_server_is_told(world: MariaDbWorld) -> None:
     assert failed_check(document) == "the server accepts changes"
 
 
-def test_an_admin_without_create_user_is_told(world: MariaDbWorld) -> None:
+def test_an_admin_without_create_user_is_reported(world: MariaDbWorld) -> None:
     admin = limited_admin(world, "GRANT SELECT ON mysql.* TO {}")
     document = checked(world, {**world.account(), "masterarn": admin})
     assert failed_check(document) == "admin rights"
@@ -92,7 +92,7 @@ def test_unsatisfied_password_rules_are_reported(world: MariaDbWorld) -> None:
 
 
 @pytest.mark.usefixtures("simple_check")
-def test_a_server_that_takes_no_hashes_is_told(world: MariaDbWorld) -> None:
+def test_a_server_that_refuses_hashes_is_reported(world: MariaDbWorld) -> None:
     value = world.account()
     world.run("SET GLOBAL strict_password_validation = 1")
     document = checked(world, value)

@@ -163,7 +163,7 @@ def test_without_pynacl_an_ed25519_rotation_changes_nothing(
     assert accepted(world.value(arn))
 
 
-def test_without_pynacl_the_doctor_says_so(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_missing_pynacl(world: MariaDbWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = world.secret(account(world, ED25519))
     monkeypatch.setitem(sys.modules, "nacl", None)
     result = CliRunner().invoke(cli, ["doctor", arn, "--idle", "--json"])
@@ -182,7 +182,7 @@ def test_the_hash_of_ed25519_is_the_servers(world: MariaDbWorld) -> None:
 @given(
     password=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
 )
-def test_a_stored_hash_tells_its_password_from_others(password: str) -> None:
+def test_a_stored_hash_matches_only_its_password(password: str) -> None:
     """MySQL's two hashes are compared with the definition of SHA-256-crypt; no MySQL server is needed."""
     stored: dict[str, bytes] = {
         "mysql_native_password": native_password(password).encode(),
@@ -195,7 +195,7 @@ def test_a_stored_hash_tells_its_password_from_others(password: str) -> None:
         assert is_password(plugin, hashed, password + "x") is False
 
 
-def test_what_cannot_be_compared_is_not_judged() -> None:
+def test_unsupported_hashes_are_not_judged() -> None:
     slow = b"$A$FFF$" + b"s" * 20 + b"h" * 43
     for plugin, stored in (
         ("caching_sha2_password", slow),

@@ -110,7 +110,7 @@ def test_users_hidden_by_an_anonymous_one_keep_passwords(world: MariaDbWorld, ri
         ("::1", "::2", False),
     ],
 )
-def test_host_patterns_mean_what_the_server_means(pattern: str, seen: str, admitted: bool) -> None:
+def test_host_patterns_match_like_on_the_server(pattern: str, seen: str, admitted: bool) -> None:
     assert admits(pattern, seen) is admitted
 
 

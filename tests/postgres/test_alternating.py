@@ -58,7 +58,7 @@ def test_the_original_owns_the_clones_objects(world: World, pair: tuple[dict[str
         original.execute(f"DROP TABLE public.{table}")
 
 
-def test_a_member_with_createrole_is_no_clone(world: World) -> None:
+def test_a_member_with_createrole_is_not_a_clone(world: World) -> None:
     user, colleague = world.user(), world.user(options="CREATEROLE")
     world.sql(f'GRANT "{user["username"]}" TO "{colleague["username"]}"')
     arn = world.secret(
@@ -99,7 +99,7 @@ def test_the_error_names_the_missing_createrole(world: World, pair: tuple[dict[s
     world.refusal(arn, "CREATEROLE")
 
 
-def test_an_admin_that_is_no_superuser_can_rotate(world: World) -> None:
+def test_an_admin_without_superuser_can_rotate(world: World) -> None:
     """An admin as on RDS: CREATEROLE, and since PostgreSQL 16 the ADMIN OPTION of users that it created."""
     helper = world.user(options="CREATEROLE")
     name, password = unique("app"), new_password()
@@ -134,7 +134,7 @@ def test_the_admin_ignores_the_databases_search_path(world: World) -> None:
     assert world.logs_in(world.rotate(arn))
 
 
-def test_a_member_with_granted_rights_is_no_clone(world: World) -> None:
+def test_a_member_with_granted_rights_is_refused(world: World) -> None:
     """People can be members of an application's role. A writer of its secret must not get their logins."""
     user, alice = world.user(), world.user()
     table = unique("payroll")
@@ -157,7 +157,7 @@ def test_an_inverse_membership_makes_no_clone(world: World) -> None:
 
 
 @pytest.mark.parametrize("which", ["", "_clone"])
-def test_nobodys_right_to_log_in_is_given_back(
+def test_a_revoked_right_to_log_in_is_kept(
     world: World, pair: tuple[dict[str, Any], str], which: str
 ) -> None:
     user, arn = pair

@@ -79,7 +79,7 @@ class Scene:
         return self.event()
 
     def log(self, token: str, steps: tuple[str, ...] = STEPS) -> None:
-        """Write the lines of steps into the function's log, as telemetry does."""
+        """Write the lines of steps into the function's log, in the form of telemetry."""
         now = int(time.time() * 1000)
         lines = [
             {
@@ -140,7 +140,7 @@ class Scene:
         return chain.receipts
 
     def put(self, number: int, data: bytes) -> None:
-        """Write a file as somebody who can write into the bucket, but not sign."""
+        """Write a file as a caller who can write into the bucket, but not sign."""
         self._s3.put_object(Bucket=self.bucket, Key=place_of(self.arn, number), Body=data)
 
     @contextmanager

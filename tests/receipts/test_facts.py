@@ -1,4 +1,4 @@
-"""Which rotations get a receipt, and what it knows about them."""
+"""The rotations that get a receipt, and its facts about them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_rotation_without_log_has_unknown_facts() -> None:
     assert one.unknown == ("rotator", "steps")
 
 
-def test_a_partial_log_is_told() -> None:
+def test_a_partial_log_is_reported() -> None:
     (one,) = found(versions("b", "a"), rotation("b", 0)[2:], head("a", -60))
     assert (len(one.steps), one.unknown) == (2, ("steps",))
 
@@ -129,7 +129,7 @@ def test_a_value_stored_by_hand_gets_no_receipt() -> None:
     assert [each.version for each in found(listed, [], head("a", -60))] == ["b"]
 
 
-def test_an_event_that_comes_late_finds_nothing() -> None:
+def test_a_late_event_finds_nothing() -> None:
     listed = versions("c", "b", "a")
     assert found(listed, [*rotation("b", -50), *rotation("c", 0)], head("c", 0), event=-50) == []
 
@@ -157,12 +157,12 @@ def test_a_first_receipt_looks_back() -> None:
     assert the_gap(versions("b", "a"), None).since == at(0) - LOOK_BACK
 
 
-def test_a_chain_that_is_complete_is_no_gap() -> None:
+def test_a_complete_chain_has_no_gap() -> None:
     assert gap(versions("b", "a"), head("b", 0), at(0), at(0)) is None
 
 
 def test_the_events_own_rotation_is_awaited() -> None:
-    """Another rotation that ended a moment before does not stand for it."""
+    """Another rotation that ended shortly before does not count as this one."""
     expected = the_gap(versions("c", "b", "a"), head("a", -120))
     assert not expected.is_logged(rotation("b", -0.5))
     assert not expected.is_logged(rotation("c", 0)[:3])
@@ -193,7 +193,7 @@ def test_steps_of_other_clocks_are_taken() -> None:
 
 
 def test_a_value_stored_later_gets_no_receipt() -> None:
-    """Not even if it was stored in the second of the event, or if somebody calls the function with it."""
+    """Not even if it was stored in the second of the event, or if a caller passes it to the function."""
     listed = versions("by-hand", "b", created=0.01)
     forged = [step("by-hand", name, 1 + index) for index, name in enumerate(STEPS)]
     for event in (0, 60):
@@ -238,8 +238,8 @@ def test_without_a_last_rotation_only_the_log_counts() -> None:
         assert len(gone.rotations(logged)) == count
 
 
-def test_steps_that_did_nothing_are_no_rotation() -> None:
-    """The value was stored by hand, and somebody called the function before the next rotation."""
+def test_steps_that_did_nothing_are_not_a_rotation() -> None:
+    """The value was stored by hand, and the function was called before the next rotation."""
     listed = versions("c", "by-hand", "a")
     idle = [step("by-hand", name, -50 + index, "already-current") for index, name in enumerate(STEPS)]
     assert [each.version for each in found(listed, [*idle, *rotation("c", 0)], head("a", -120))] == ["c"]

@@ -111,7 +111,7 @@ def test_the_other_form_of_a_signature_shows() -> None:
         return replace(envelope, signature=encode_dss_signature(r, ORDER - s)).encoded()
 
     assert problems(changed(CHAIN, 20, malleated)) == [("broken", "22")]
-    assert problems(changed(CHAIN, COUNT - 1, malleated)) == []  # the end: only --known tells
+    assert problems(changed(CHAIN, COUNT - 1, malleated)) == []  # the end: detected only with --known
     known = {folder_of(ARN): Known(COUNT, digest_of(CHAIN[-1].data))}
     assert [each.problem for each in one(changed(CHAIN, COUNT - 1, malleated), known).findings] == [
         "replaced"
@@ -148,7 +148,7 @@ def test_a_hidden_receipt_is_reported() -> None:
     assert problems(files) == [("replaced", "1")]
 
 
-def test_a_first_receipt_has_none_before_it() -> None:
+def test_the_first_receipt_names_no_previous_one() -> None:
     files = changed(CHAIN[:1], 0, lambda data: resigned(data, previous="0" * 64))
     assert problems(files) == [("broken", "1")]
 
@@ -178,7 +178,7 @@ def test_files_with_other_names_are_ignored() -> None:
         b"\xff\xfe",
     ],
 )
-def test_a_file_that_is_no_receipt_is_unreadable(data: bytes) -> None:
+def test_a_file_without_a_receipt_is_unreadable(data: bytes) -> None:
     assert problems([StoredReceipt(place_of(ARN, 1), data)]) == [("unreadable", "1")]
 
 
@@ -240,7 +240,7 @@ def test_notes_name_gaps_and_unknown_facts() -> None:
 @pytest.mark.parametrize(
     "pem", [b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"\xff"]
 )
-def test_a_file_that_is_no_key_is_refused(pem: bytes) -> None:
+def test_a_file_without_a_key_is_refused(pem: bytes) -> None:
     with pytest.raises(ReceiptInputInvalid, match="--key"):
         verifier([pem])
 

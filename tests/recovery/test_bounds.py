@@ -69,7 +69,7 @@ def test_lost_versions_are_tried_before_replaced_ones(world: World, monkeypatch:
     assert rejected_logins(world, user["username"]) == 1
 
 
-def test_a_secret_that_works_costs_no_rejected_login(world: World) -> None:
+def test_a_working_secret_causes_no_rejected_login(world: World) -> None:
     user = world.user()
     arn = world.secret({**user, "password": new_password()})
     without_stage(world, arn, {**user, "password": new_password()})

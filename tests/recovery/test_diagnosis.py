@@ -126,7 +126,7 @@ def test_a_working_value_is_current_afterwards() -> None:
         if found.current is not None and Trial.ACCEPTED in found.current.trials:
             moved = [act.version for act in diagnosis.acts if act.move is Move.PROMOTE]
             assert Move.RESET not in {act.move for act in diagnosis.acts}
-            # The history is tried beside it only where servers accept the previous password too.
+            # The history is also tried only if servers accept the previous password too.
             newer = ["history"] if any(each.works for each in found.history) else []
             assert moved in ([], ["pending"], newer)
 

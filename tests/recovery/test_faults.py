@@ -78,14 +78,14 @@ def test_a_fault_is_named_despite_working_versions(world: World) -> None:
     assert "did you mean 'single'?" in document["sentence"]
 
 
-def test_a_key_that_nobody_reads_is_said(world: World) -> None:
+def test_a_key_that_is_not_read_is_reported(world: World) -> None:
     arn = world.secret({**world.user(), "masterArn": "arn:x"})
     document = examined(arn)
     assert document["healthy"]
     assert any("'masterArn'" in note and "'masterarn' is meant" in note for note in document["notes"])
 
 
-def test_a_strategy_without_its_admin_is_said(world: World) -> None:
+def test_a_strategy_without_its_admin_is_reported(world: World) -> None:
     arn = world.secret({**world.user(), "strategy": "alternating"})
     assert any("names no masterarn" in note for note in examined(arn)["notes"])
 

@@ -55,7 +55,7 @@ def test_a_password_unknown_to_poolers_keeps_its_stage(world: World, pooler: PgB
     assert examined(arn)["healthy"]
 
 
-def test_a_pooler_with_old_passwords_costs_no_stage(world: World, pooler: PgBouncer) -> None:
+def test_a_pooler_with_old_passwords_moves_no_stage(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     value = pooler.in_front(user)
     pooler.knows(value)
@@ -109,7 +109,7 @@ def test_a_lost_password_is_reset_past_poolers(world: World, pooler: PgBouncer) 
     assert examined(arn)["healthy"]
 
 
-def test_check_tells_that_a_pooler_answers(world: World, pooler: PgBouncer) -> None:
+def test_check_reports_that_a_pooler_answers(world: World, pooler: PgBouncer) -> None:
     user = world.user()
     pooler.knows(user)
     alone = json.loads(run("check", world.secret(pooler.secret(user)), "--json").stdout)

@@ -56,7 +56,7 @@ def test_an_access_rule_causes_no_reset(world: World) -> None:
     left_alone(world, arn, POSTGRES_HASH, user["username"])
 
 
-def test_an_expired_account_is_no_wrong_password(maria_world: MariaDbWorld) -> None:
+def test_an_expired_account_is_not_a_wrong_password(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = with_admin(world, value)
@@ -71,7 +71,7 @@ def test_an_expired_account_is_no_wrong_password(maria_world: MariaDbWorld) -> N
         world.run("SET GLOBAL disconnect_on_expired_password = OFF")
 
 
-def test_a_locked_account_is_told_and_stays_locked(maria_world: MariaDbWorld) -> None:
+def test_a_locked_account_is_reported_and_stays_locked(maria_world: MariaDbWorld) -> None:
     world = maria_world
     value = world.account()
     arn = with_admin(world, value)

@@ -292,7 +292,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[2]} {place[1]}")
-def test_an_interruption_tells_how_to_continue(
+def test_an_interruption_explains_how_to_continue(
     single: Case, place: tuple[Kind, str, When, str, list[str]]
 ) -> None:
     kind, name, side, words, made = place
@@ -339,7 +339,7 @@ def test_an_error_in_the_middle_is_one_document(single: Case) -> None:
     assert "[version-conflict]" in done.stderr
 
 
-def test_an_interruption_is_told_to_people(single: Case) -> None:
+def test_an_interruption_is_reported_as_text(single: Case) -> None:
     def press(operation: Operation, when: When) -> None:
         if operation.name == "ALTER ROLE" and when is When.BEFORE:
             raise KeyboardInterrupt
@@ -370,7 +370,7 @@ def test_without_an_engine_only_the_stage_moves(single: Case) -> None:
 
 
 def test_a_rotated_secret_without_engine_needs_its_rotator(single: Case) -> None:
-    """The function's ROTATOR may name a target that this process does not know."""
+    """The function's ROTATOR may name a rotator that this process does not have."""
     arn = single.kit.store({"token": "first"})
     single.kit.aws.enable_rotation(arn)
     single.kit.client.put_secret_value(SecretId=arn, SecretString='{"token": "second"}')

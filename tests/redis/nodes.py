@@ -84,7 +84,7 @@ def paused(node: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def down(node: RedisServer, others: list[RedisServer]) -> Iterator[None]:
-    """Freeze a node of a cluster during the block, which begins when the first of the others says so."""
+    """Freeze a node of a cluster during the block, which begins when the first other node reports it."""
     for each in others:
         each.execute("CONFIG SET", "cluster-node-timeout", "200")
     with paused(node):
@@ -134,7 +134,7 @@ def cluster(
 
 
 def _is_ready(node: RedisServer, command: str) -> bool:
-    """True if a node knows all of the cluster; the driver parses the answer of a command that it knows."""
+    """True if a node has the addresses of all nodes. The driver parses the answers of known commands."""
     found = node.execute(f"{command} INFO")
     return "cluster_state:ok" in found if isinstance(found, str) else found["cluster_state"] == "ok"
 

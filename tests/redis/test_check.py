@@ -40,7 +40,7 @@ RIGHTS = (
 
 
 def create(nodes: list[RedisServer], *rules: str) -> dict[str, Any]:
-    """Create a user on all nodes; gives its value for a secret."""
+    """Create a user on all nodes, and return its value for a secret."""
     name, password = unique("user"), new_password()
     for node in nodes:
         node.acl("SETUSER", name, "on", password_hash(password), *rules)
@@ -81,7 +81,7 @@ def test_documented_rights_are_ready(aws: LocalAws, nodes: list[RedisServer], st
 
 
 @pytest.mark.parametrize("missing", ["+acl|setuser", "+acl|save", "+config|rewrite"])
-def test_a_missing_right_is_told(aws: LocalAws, nodes: list[RedisServer], missing: str) -> None:
+def test_a_missing_right_is_reported(aws: LocalAws, nodes: list[RedisServer], missing: str) -> None:
     admin = create(nodes, "-@all", *(right for right in RIGHTS if right != missing))
     checks = checked(aws, create(nodes, "+@read"), admin)
     assert failures(checks) == ["admin rights"]
@@ -89,19 +89,19 @@ def test_a_missing_right_is_told(aws: LocalAws, nodes: list[RedisServer], missin
 
 
 @pytest.mark.parametrize("missing", ["+acl|getuser", "+info", "+cluster|nodes"])
-def test_a_missing_right_to_read_is_told(aws: LocalAws, nodes: list[RedisServer], missing: str) -> None:
+def test_a_missing_right_to_read_is_reported(aws: LocalAws, nodes: list[RedisServer], missing: str) -> None:
     admin = create(nodes, "-@all", *(right for right in RIGHTS if right != missing))
     checks = checked(aws, create(nodes, "+@read"), admin)
     assert missing in checks[failures(checks)[0]]["next"]
 
 
-def test_a_right_missing_on_one_node_is_told(aws: LocalAws, nodes: list[RedisServer]) -> None:
+def test_a_right_missing_on_one_node_is_reported(aws: LocalAws, nodes: list[RedisServer]) -> None:
     admin = create(nodes, "-@all", *RIGHTS)
     nodes[2].acl("SETUSER", admin["username"], "-acl|setuser")
     assert failures(checked(aws, create(nodes, "+@read"), admin)) == ["admin rights"]
 
 
-def test_a_user_missing_on_one_node_is_told(aws: LocalAws, nodes: list[RedisServer]) -> None:
+def test_a_user_missing_on_one_node_is_reported(aws: LocalAws, nodes: list[RedisServer]) -> None:
     value = create(nodes, "+@read")
     nodes[1].acl("DELUSER", value["username"])
     checks = checked(aws, value, nodes[0].secret())
@@ -109,12 +109,12 @@ def test_a_user_missing_on_one_node_is_told(aws: LocalAws, nodes: list[RedisServ
     assert str(nodes[1].port) in checks[failures(checks)[0]]["detail"]
 
 
-def test_a_user_without_password_is_told(aws: LocalAws, nodes: list[RedisServer]) -> None:
+def test_a_user_without_password_is_reported(aws: LocalAws, nodes: list[RedisServer]) -> None:
     checks = checked(aws, create(nodes, "+@read", "nopass"), nodes[0].secret())
     assert "no-password" in checks[failures(checks)[0]]["detail"]
 
 
-def test_a_node_outside_the_allowed_targets_is_told(nodes: list[RedisServer]) -> None:
+def test_a_node_outside_the_allowed_targets_is_reported(nodes: list[RedisServer]) -> None:
     value = create(nodes, "+@read")
     settings = Settings.from_environment({"ALLOWED_TARGETS": f"localhost:{nodes[0].port}"})
     with (
@@ -124,7 +124,7 @@ def test_a_node_outside_the_allowed_targets_is_told(nodes: list[RedisServer]) ->
         session.missing_for_reset(value["username"])
 
 
-def test_replicas_are_told(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_are_reported(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
     with primary_and_replica(remembered("the-password-of-default")) as pair:
         value = create(pair, "+@read")
         assert failures(checked(aws, value, pair[0].secret())) == []
@@ -146,7 +146,7 @@ class WithoutFiles(RedisServer):
         return [program, *(word for name, _, rest in lines for word in (f"--{name}", *shlex.split(rest)))]
 
 
-def test_a_server_that_forgets_its_users_is_told(aws: LocalAws) -> None:
+def test_a_server_that_forgets_its_users_is_reported(aws: LocalAws) -> None:
     with running(WithoutFiles()) as server:
         checks = checked(aws, create([server], "+@read"), server.secret())
     assert failures(checks) == ["a restart keeps the password"]

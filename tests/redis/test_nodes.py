@@ -77,7 +77,7 @@ def logs_in(node: RedisServer, value: dict[str, Any]) -> bool:
 
 
 def set_pair(node: RedisServer, user: str, old: str, new: str, **admin: Any) -> None:
-    """Set the two passwords of a user with an admin, as the strategy ``dual`` does."""
+    """Set the two passwords of a user as an admin, like the strategy ``dual``."""
     secret = Secret({**node.secret(), **admin})
     with RedisEngine().login(secret, Settings()) as session:
         session.set_pair(user, old, new)
@@ -152,7 +152,7 @@ def test_a_replica_is_refused_as_target(pair: list[RedisServer]) -> None:
     assert caught.value.reason == "read-only"
 
 
-def test_replication_goes_on_after_default_was_rotated(pair: list[RedisServer]) -> None:
+def test_replication_continues_after_default_was_rotated(pair: list[RedisServer]) -> None:
     primary, replica = pair
     new = new_password()
     set_pair(primary, "default", DEFAULT_PASSWORD, new)

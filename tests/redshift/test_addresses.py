@@ -196,7 +196,7 @@ def test_namespace_with_two_workgroups_is_refused(shift: World) -> None:
     assert "2 workgroups" in str(failed)
 
 
-def test_engine_and_store_know_the_same_identifiers() -> None:
+def test_engine_and_store_have_the_same_identifiers() -> None:
     assert tuple(addresses._REDSHIFT_KEYS) == RedshiftEngine.identifiers
 
 
@@ -322,7 +322,7 @@ def test_rest_of_an_address_is_checked(members: dict[str, Any]) -> None:
 
 
 class Unlooked(PostgresEngine):
-    """An engine of someone else, whose identifiers the store does not know."""
+    """A third-party engine, whose identifiers the store does not support."""
 
     identifiers = ("serverName",)
     members: ClassVar[dict[str, str]] = {"password": "Not public, whatever is declared."}

@@ -151,7 +151,7 @@ def failures(world: World, user: str) -> int:
     return str(world.server.log()).count(f'password authentication failed for user "{user}"')
 
 
-def test_text_about_a_locked_user_is_no_rejection() -> None:
+def test_a_locked_user_is_not_taken_as_rejection() -> None:
     """The text of Amazon Redshift is not known; one with this word is not taken for a wrong password."""
     said = MESSAGES.failure('FATAL:  user "app" is locked', "host", "28000")
     assert (said.reason, said.retryable) == ("blocked", False)

@@ -56,7 +56,7 @@ def test_own_change_stores_an_md5_hash(redshift: RedshiftStandIn, user: str) -> 
     assert login(redshift.secret(user, NEXT))
 
 
-def test_clone_gets_the_groups_and_loses_others(
+def test_clone_gets_the_originals_groups_only(
     redshift: RedshiftStandIn, admin: RedshiftSession, user: str
 ) -> None:
     first, second = unique("readers"), unique("writers")

@@ -66,7 +66,7 @@ class Sealed:
         return str(sealing.stored(name, json.dumps(value)))
 
     def raw(self, arn: str, stage: str = "AWSCURRENT") -> str:
-        """What Secrets Manager holds."""
+        """Return the value as Secrets Manager stores it."""
         return str(self.world.secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"])
 
     def value(self, arn: str, stage: str = "AWSCURRENT") -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_a_refusing_key_is_reported_until_enabled(world: World, own_key: Sealed)
 
 @pytest.fixture
 def agent(world: World) -> Iterator[Agent]:
-    """A process that answers as AWS's agent does: with what is stored."""
+    """A process that answers like AWS's agent, with the stored value."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -130,7 +130,7 @@ def test_values_from_the_agent_are_opened(world: World, sealed: Sealed, agent: A
 
 @pytest.mark.processes
 def test_clear_values_never_import_the_sdk() -> None:
-    """In a new process, also for the functions; it would cost their cold start half a second."""
+    """In a new process, also for the functions, whose cold start would be half a second slower."""
     code = (
         "import sys, functions.rotate, functions.store, functions.retrieve, functions.operate\n"
         "import rotators.client\n"

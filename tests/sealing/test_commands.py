@@ -147,7 +147,7 @@ def test_import_seals_a_clear_value(
     assert "no change is needed" in run("import", str(file), "--yes").stdout
 
 
-def test_diff_compares_what_was_sealed(world: World, sealed: Sealed) -> None:
+def test_diff_compares_opened_values(world: World, sealed: Sealed) -> None:
     arn = sealed.secret(world.user(), rotates=True)
     sealed.rotate(arn)
     done = run("diff", arn, "AWSPREVIOUS", "AWSCURRENT", "--json")
@@ -173,7 +173,7 @@ def test_a_renamed_secret_is_sealed_again(
 def test_rollback_needs_both_values(
     world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch, clear: bool
 ) -> None:
-    """No function rotates the secret, so only its values say that the stage must not move alone."""
+    """No function rotates the secret, so only its values show that the stage must not move alone."""
     arn = world.store(world.user()) if clear else sealed.secret(world.user())
     name = arn.split(":")[6][:-7]
     world.secrets.put_secret_value(SecretId=arn, SecretString=sealed.text(name, world.user()))
@@ -218,10 +218,10 @@ def test_versions_stored_again_for_a_key_open(world: World, sealed: Sealed) -> N
 
 
 @pytest.mark.parametrize("spoiled", ["altered", "other-secret"])
-def test_import_replaces_what_nobody_can_open(
+def test_import_replaces_values_that_cannot_be_opened(
     world: World, sealed: Sealed, tmp_path: Path, spoiled: str
 ) -> None:
-    """The error says: store a value that works through a command that seals it."""
+    """The error's next action: store a working value with a command that seals it."""
     arn, value = sealed.secret(world.user()), {"password": new_password()}
     raw = sealed.raw(arn)[:-9] if spoiled == "altered" else sealed.raw(sealed.secret(world.user()))
     world.secrets.put_secret_value(SecretId=arn, SecretString=raw)

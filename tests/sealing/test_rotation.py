@@ -111,7 +111,7 @@ def test_a_denied_step_continues_later(world: World, sealed: Sealed, number: int
     assert world.logs_in(sealed.value(arn))
 
 
-def test_a_value_nobody_can_open_is_not_stored(
+def test_an_unopenable_value_is_not_stored(
     world: World, own_key: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The role may seal and not open; the current value is clear, so nothing else would fail."""
@@ -184,7 +184,7 @@ def test_a_pending_value_of_another_secret_is_refused(world: World, sealed: Seal
 def test_older_versions_that_cannot_be_opened_are_skipped(
     world: World, sealed: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older key is gone, and the current password was changed by hand: the other versions are tried."""
+    """An older key was deleted, and the current password changed by hand: other versions are tried."""
     gone = sealed.kms.create_key()["KeyMetadata"]["Arn"]
     value = world.user()
     monkeypatch.setenv(KEYS, gone)

@@ -1,4 +1,4 @@
-"""Sealed values: what opens them, and what does not."""
+"""Sealed values: the callers and keys that open them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_before_means_not_done_and_after_means_done(target: PostgresTarget, when
     target.remove(user)
 
 
-def test_the_dead_do_nothing_more(target: PostgresTarget) -> None:
+def test_a_stopped_step_does_nothing_more(target: PostgresTarget) -> None:
     with Recorder(POSTGRES_OPERATIONS) as recorder, target._server.connect(target.admin()) as connection:
         recorder.begin(StopAt(0, When.BEFORE))
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""psycopg and psycopg_pool: connections that know the version they were made with.
+"""psycopg and psycopg_pool: connections with the id of the version that they logged in with.
 
     pool = psycopg_pool.ConnectionPool(**pool_options(credentials), min_size=4)
 
@@ -74,6 +74,9 @@ def async_pool_options(
     Args:
         credentials: log in.
         base: class of the connections.
+
+    Returns:
+        Keyword arguments: ``connection_class`` and ``check``.
 
     Raises:
         InvalidInput: the credentials are not `AsyncCredentials`.

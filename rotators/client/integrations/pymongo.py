@@ -44,7 +44,7 @@ _CREDENTIAL: ContextVar[MongoCredential | None] = ContextVar("rotators_credentia
 
 
 def _judged(error: Exception, secret: Secret) -> Verdict:
-    """As for other logins, but a server that is unavailable ends the login.
+    """Like other logins, but an unavailable server ends the login.
 
     pymongo then looks for another member of the replica set, and repeats what it may.
     """
@@ -95,6 +95,10 @@ class ClientLogins:
 
         Args:
             pool: class of its pools.
+
+        Returns:
+            Arguments of ``MongoClient`` by name: address, TLS and credential, the caller's own, and the
+            pool's class.
         """
         return {**PYMONGO.parameters(self._secret, self.given), **self.given, "_pool_class": pool}
 
@@ -104,7 +108,7 @@ class ClientLogins:
 
         Args:
             attempt: version to log in with.
-            options: of the pool.
+            options: options of the pool.
 
         Raises:
             ConfigurationError: the version is for another target.
@@ -118,7 +122,7 @@ class ClientLogins:
             _CREDENTIAL.reset(token)
 
     def _credential(self, attempt: Attempt, options: PoolOptions) -> MongoCredential:
-        """Return pymongo's credential for a version; the same one for the same version.
+        """Return pymongo's credential for a version; the same object for the same version.
 
         A credential keeps what was derived from its password, which takes milliseconds for each login.
         """

@@ -64,6 +64,9 @@ class RedisCredentials(redis.CredentialProvider):
         Args:
             **given: your own arguments; they override the secret.
 
+        Returns:
+            Arguments by name, including ``given``.
+
         Raises:
             StoreError: the secret cannot be read and is not in memory.
             SecretFormatError: the secret has no host, and none was passed; or a key is wrong.
@@ -72,6 +75,9 @@ class RedisCredentials(redis.CredentialProvider):
 
     def get_credentials(self) -> tuple[str, str]:
         """Return user and password of the version that the next login would try first. Clear text.
+
+        Returns:
+            The user, ``default`` if the secret names none, and the password.
 
         Raises:
             StoreError: the secret cannot be read and is not in memory.
@@ -125,6 +131,9 @@ def client_options(
         secret: names the server.
         given: the caller's own arguments; they override the secret.
         retry: class of the client's retries.
+
+    Returns:
+        Arguments by name, including ``given``.
 
     Raises:
         SecretFormatError: the secret has no host, and none was passed; or a key is wrong.

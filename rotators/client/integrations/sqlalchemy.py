@@ -35,8 +35,9 @@ def attach(engine: Engine, credentials: Credentials) -> None:
     """Make an engine's connections rotation-aware; call it once, before the first connection.
 
     Args:
-        engine: of a synchronous driver (psycopg, PyMySQL, others with PEP 249's argument names). For an
-            asynchronous engine pass ``async_creator`` to ``create_async_engine``, see docs/how-to/clients.md.
+        engine: engine with a synchronous driver (psycopg, PyMySQL, others with PEP 249's argument names). For
+            an asynchronous engine pass ``async_creator`` to ``create_async_engine``, see
+            docs/how-to/clients.md.
         credentials: log in.
 
     Raises:

@@ -11,8 +11,8 @@ Differences from other directories (rotators/engines/ldap/, whose connection it 
 - With ``directory_id``, AWS Directory Service sets the password (ds:ResetUserPassword). The function's role
   is the admin then. See directories.py.
 - A rejected login has a data code (refusals.py). Some codes come only with the right password.
-- The previous password may log in for another hour. It is no second password: no server promises it, and the
-  one before is dead. The new password alone decides. A user cannot change its password with the previous
+- The previous password may log in for another hour. It is not a second password: no server promises it, and
+  the one before is dead. The new password alone decides. A user cannot change its password with the previous
   one (00000056, which counts as a wrong password). A rotation then goes on with the next stored value.
 - A changed password ends no session.
 

@@ -30,14 +30,14 @@ class AwsDirectory(NamedTuple):
 
     @classmethod
     def of(cls, secret: Secret, settings: Settings, servers: Collection[tuple[str, int]]) -> Self:
-        """The directory of a secret, if DIRECTORY_HOSTS names the secret's servers.
+        """Return the directory of a secret, if DIRECTORY_HOSTS names the secret's servers.
 
         The function's role may reset any user of the directory. Only a login proves that who wrote the secret
         has the password, and it proves that only at a server that the stack's owner has named.
 
         Args:
             secret: value that names a directory.
-            settings: of the function.
+            settings: settings of the function.
             servers: hosts and ports that the value logs into.
 
         Raises:

@@ -54,7 +54,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Ac
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates and ALLOWED_TARGETS.
+        settings: settings of the function: trusted certificates and ALLOWED_TARGETS.
         engine: engine with the default port.
 
     Yields:
@@ -77,7 +77,7 @@ class ActiveDirectorySession:
     Args:
         controller: the logged-in connection.
         login: user that logged in.
-        username: of the secret.
+        username: username of the secret.
         users_domain: ``domain`` of the value whose user an admin changes; ``none`` if it has none.
     """
 
@@ -153,7 +153,14 @@ class ActiveDirectorySession:
         return 0 if expired else _number(entry, "badpwdcount")
 
     def directory_user(self) -> tuple[str, str]:
-        """Return the domain of the logged-in user, in lower case, and its sAMAccountName."""
+        """Return the domain of the logged-in user, in lower case, and its sAMAccountName.
+
+        Returns:
+            The DNS name of the domain, and the name that is unique in it.
+
+        Raises:
+            TargetRefused: the directory does not show the user's own entry.
+        """
         return self._domain(), _text(self._own_entry(), "samaccountname")
 
     def set_credential(self, user: str, credential: str) -> None:
@@ -191,7 +198,7 @@ class ActiveDirectorySession:
         """Rules of the policy that applies to a user: its fine-grained one, or the domain's.
 
         Args:
-            entry: of the user, with msDS-ResultantPSO.
+            entry: entry of the user, with msDS-ResultantPSO.
             rules: names in a fine-grained policy, without prefix.
 
         Returns:
@@ -214,13 +221,13 @@ class ActiveDirectorySession:
         self._controller.modify(_text(entry, "distinguishedname"), changes)
 
     def _own_entry(self, *attributes: str) -> Entry:
-        """The entry of the user that the server logged in, by the session's first identifier."""
+        """Return the entry of the user that the server logged in, by the session's first identifier."""
         session = self._controller.read("", "tokenGroups") or {}
         identity = next(iter(session.get("tokengroups", ())), b"")
         return self._only(self._login.user, f"(objectSid={escape_bytes(identity)})", *attributes)
 
     def _entry(self, user: str, *attributes: str) -> Entry:
-        """The entry of a user, by the names with which it logs in."""
+        """Return the entry of a user, by the names with which it logs in."""
         local, _, domain = user.rpartition("@")
         if not local:
             local, domain = user, self._domain_of_users()
@@ -246,7 +253,7 @@ class ActiveDirectorySession:
         return list(found)
 
     def _domain_of_users(self) -> str:
-        """The domain that completes the names of users, which must be this one."""
+        """Return the domain that completes the names of users, which must be this one."""
         domain = self._domain()
         if self._users_domain.lower() not in {"none", domain}:
             raise IdentityMismatch(
@@ -300,7 +307,7 @@ def _age(moment: int) -> float:
 
 
 def _relative_id(identity: bytes) -> int:
-    """The last part of a security identifier."""
+    """Return the last part of a security identifier."""
     return int.from_bytes(identity[-4:], "little")
 
 

@@ -24,8 +24,8 @@ class OverTls(Single):
         """See Single.propose.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             SecretFormatError: the secret permits a connection without TLS, or has no complete name.
@@ -40,8 +40,8 @@ class OverTls(Single):
         """See Single.verify.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: AWS changes the password, and DIRECTORY_HOSTS does not name the server.
@@ -53,9 +53,9 @@ class OverTls(Single):
         """See Single.set_by_user. With ``directory_id``, AWS sets the password of the user that logged in.
 
         Args:
-            engine: of the secret.
+            engine: engine of the secret.
             attempts: logins of the step.
-            rotation: its values.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: DIRECTORY_HOSTS does not name the server, or the directory is of another domain.
@@ -82,7 +82,7 @@ class OverTls(Single):
 
 
 def _directory(engine: Engine, rotation: Rotation) -> AwsDirectory | None:
-    """The directory in AWS that changes the password; None if the user or an admin does."""
+    """Return the directory in AWS that changes the password; None if the user or an admin does."""
     if "directory_id" not in rotation.current:
         return None
     from rotators.engines.activedirectory.directories import AwsDirectory  # noqa: PLC0415 - boto3

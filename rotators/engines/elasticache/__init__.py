@@ -1,6 +1,6 @@
 """ElastiCache and MemoryDB: engines ``elasticache`` and ``memorydb``, users (RBAC) and AUTH tokens.
 
-Differences from Redis (rotators/engines/redis/), whose logins these caches take:
+Differences from Redis (rotators/engines/redis/), whose logins these caches accept:
 
 - AWS's API changes the credential, and no command of the cache does. The function's role is the admin, so
   there is no ``masterarn``. The secret names the user (``user_arn``) or, on ElastiCache only, the group of

@@ -52,7 +52,7 @@ class CacheResource(ABC):
     Args:
         arn: its ARN.
         name: the part of the ARN that the API identifies it by.
-        host: of the secret, in lower case.
+        host: host of the secret, in lower case.
 
     Attributes:
         newest_two: True if AWS keeps the newest two credentials; otherwise a change replaces all.
@@ -131,7 +131,7 @@ class CacheResource(ABC):
             True if it is made the newest of two, so that another call is needed.
 
         Raises:
-            NotImplementedError: of a resource without ``newest_two``.
+            NotImplementedError: the resource has no ``newest_two``.
             TargetRefused: also if AWS does not keep the newest one alone; nothing was changed.
             TargetUnavailable, StoreError: as for ``change``.
         """
@@ -142,7 +142,7 @@ class CacheResource(ABC):
 
     @contextmanager
     def _calling(self, action: str) -> Iterator[Any]:
-        """Yield the client of the service; errors of its calls in the block become ours."""
+        """Yield the client of the service; errors of its calls in the block are translated."""
         client = clients.of_cache(self._service)
         try:
             with translated(action, self.arn):
@@ -227,7 +227,7 @@ class AuthToken(CacheResource):
     def keep_only(self, token: str, *, newest: bool) -> bool:
         """See Resource.keep_only.
 
-        AWS may take SET for the newest token only. Where it refuses, ROTATE makes this token the newest.
+        AWS may accept SET only for the newest token. If it refuses, ROTATE makes this token the newest.
         """
         with self._calling("ModifyReplicationGroup") as api:
             try:
@@ -298,7 +298,7 @@ def named(secret: Secret, service: str, members: Iterable[str]) -> CacheResource
 
 
 def _hosts(group: dict[str, Any]) -> frozenset[str]:
-    """The names of the endpoints of a replication group."""
+    """Return the names of the endpoints of a replication group."""
     nodes = group.get("NodeGroups", [])
     members = [member for node in nodes for member in node.get("NodeGroupMembers", [])]
     endpoints = [
@@ -310,5 +310,5 @@ def _hosts(group: dict[str, Any]) -> frozenset[str]:
 
 
 def _code(error: Any) -> str:
-    """The code of a boto3 ClientError, as ElastiCache and MemoryDB write it."""
+    """Return the code of a boto3 ClientError, as ElastiCache and MemoryDB write it."""
     return str(error.response["Error"]["Code"]).removesuffix("Fault")

@@ -24,7 +24,7 @@ def logged_in(secret: Secret, settings: Settings, engine: CacheEngine) -> Iterat
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates.
+        settings: settings of the function: trusted certificates.
         engine: engine with the default port; it finds the user or replication group of the secret.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Strategy ``dual`` where AWS's API sets the passwords and takes minutes for it."""
+"""Strategy ``dual`` for services whose API sets the passwords and needs minutes for it."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class ApiDual(Dual):
         self._made_newest: set[tuple[str, str | None]] = set()
 
     def propose(self, engine: Engine, rotation: Rotation) -> Secret:
-        """The current value with a new credential; with the one of an interrupted rotation for a token.
+        """Return the current value with a new credential; for a token, that of an interrupted rotation.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             SecretFormatError: the value names no resource, or an admin, which does not exist here.
@@ -66,8 +66,8 @@ class ApiDual(Dual):
         """Start the change that makes the current and the pending password work, unless both do.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             TargetUnavailable: a change is under way (reason ``propagating``), or the cache is unreachable.
@@ -105,8 +105,8 @@ class ApiDual(Dual):
         """Log in as the pending value, at a cache that CACHE_HOSTS names.
 
         Args:
-            engine: of the secret.
-            rotation: its values.
+            engine: engine of the secret.
+            rotation: rotation of the secret.
 
         Raises:
             IdentityMismatch: CACHE_HOSTS does not name the cache.
@@ -122,21 +122,21 @@ class ApiDual(Dual):
                 self._made_newest.add(attempt)
 
     def _may_work(self, engine: Engine, rotation: Rotation, new: Any) -> bool:
-        """True if an earlier step or rotation may have set the pending credential."""
+        """Return True if an earlier step or rotation may have set the pending credential."""
         interrupted = self._interrupted(engine, rotation)
         return not rotation.untouched or (
             interrupted is not None and engine.credential.of(interrupted) == new
         )
 
     def _interrupted(self, engine: Engine, rotation: Rotation) -> Secret | None:
-        """The newest value of an interrupted rotation whose token the group may have; None for users."""
+        """Return the newest value of an interrupted rotation whose token may be set; None for users."""
         if not self._resource_of(rotation.current).newest_two:
             return None
         return next((lost for lost in rotation.lost if _is_of_group(engine, rotation, lost)), None)
 
 
 def _another_works(engine: Engine, rotation: Rotation) -> bool:
-    """True if the group has a stored token beside the current one, which may be newer than the current one.
+    """Return True if the group has another stored token, which may be newer than the current one.
 
     It is newer after another process gave AWSCURRENT back to the older version, or stored the older token
     again. ROTATE would then remove the current one. It can be the token of any version: one that was stored
@@ -157,7 +157,7 @@ def _another_works(engine: Engine, rotation: Rotation) -> bool:
 
 
 def _stored(rotation: Rotation) -> Iterator[Secret]:
-    """The other values of the secret, the likeliest first."""
+    """Yield the other values of the secret, the likeliest first."""
     with suppress(*UNREADABLE):
         if rotation.previous is not None:
             yield rotation.previous
@@ -165,7 +165,7 @@ def _stored(rotation: Rotation) -> Iterator[Secret]:
 
 
 def _is_of_group(engine: Engine, rotation: Rotation, stored: Secret) -> bool:
-    """True if a value has a token of the current value's group, and it may be sent to the current host.
+    """Return True if a value has a token of the same group that may be sent to the current host.
 
     The host may differ: AWS reports the current one as an endpoint of the group.
     """

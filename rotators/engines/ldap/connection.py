@@ -44,7 +44,7 @@ class LdapLogin:
 
     Attributes:
         host: name or address.
-        port: of the server.
+        port: port of the server.
         user: DN.
         password: clear text.
         roots: as ``trusted_roots`` returns it.
@@ -64,7 +64,7 @@ class LdapLogin:
 
         Args:
             secret: password, target and trust.
-            settings: of the function: trusted certificates.
+            settings: settings of the function: trusted certificates.
             engine: engine with the default port.
             user: name that the server knows.
 
@@ -170,7 +170,7 @@ class Directory:
             base: DN where the search begins.
             condition: filter, with its values escaped.
             *attributes: names of attributes; none for entries without attributes.
-            scope: of ldap3.
+            scope: scope of ldap3.
 
         Returns:
             Values by attribute in lower case; empty if the user may not search there. `denied` tells why.
@@ -243,7 +243,7 @@ class Directory:
         return change_failure(self._result, self._policy_error(), self._said, user)
 
     def _policy_error(self) -> int | None:
-        """The error in ppolicy's response control, which is a sequence of a warning and an error."""
+        """Return the error in ppolicy's response control, which is a sequence of a warning and an error."""
         control = (self._client.result.get("controls") or {}).get(PASSWORD_POLICY) or {}
         elements = bytes(control.get("value") or b"")[2:]
         while len(elements) >= 3:  # noqa: PLR2004 - tag, length and a code
@@ -261,7 +261,7 @@ class Directory:
             protocol = type(error) is LDAPSocketReceiveError
             reason = "protocol" if protocol else "timeout" if "timed out" in str(error) else "closed"
             raise failure(reason, where) from None
-        except Exception:  # noqa: BLE001 - the decoder fails in many ways at what is no answer
+        except Exception:  # noqa: BLE001 - the decoder raises many types for invalid input
             raise failure("protocol", where) from None
 
 

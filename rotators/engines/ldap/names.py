@@ -13,7 +13,7 @@ NormalizedName = tuple[tuple[tuple[str, str], ...], ...]
 
 
 def normalized(name: str) -> NormalizedName | None:
-    """Return a DN in a form in which equal names compare equal; None if the text is no DN.
+    """Return a DN in a form in which equal names compare equal; None if the text is not a DN.
 
     Values are compared as most attributes of names are: without case, and with blanks reduced.
 

@@ -8,7 +8,7 @@ from rotators.logins.connecting import wants_tls
 
 
 def login_name(secret: Secret) -> str:
-    """The user principal name with which a value logs in.
+    """Return the user principal name with which a value logs in.
 
     Args:
         secret: value.

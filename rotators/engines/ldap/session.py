@@ -36,7 +36,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Ld
 
     Args:
         secret: user, password and target.
-        settings: of the function: the trusted certificates.
+        settings: settings of the function: the trusted certificates.
         engine: engine with the default port.
 
     Yields:
@@ -58,7 +58,7 @@ class LdapSession:
     Args:
         directory: the logged-in connection.
         login: user that logged in.
-        scheme: of new values, as the secret names it; empty for the scheme of the present value.
+        scheme: scheme of new values, as the secret names it; empty for the scheme of the present value.
         until: end of the session, by ``time.monotonic``.
     """
 
@@ -223,7 +223,7 @@ class LdapSession:
         return found
 
     def _entry_name(self, user: str) -> str:
-        """The name of a user as the server writes it; as given if the server does not show it."""
+        """Return the name of a user as the server writes it; as given if the server does not show it."""
         found = self._directory.read(user, "entryDN") or {}
         return next((each.decode() for each in found.get("entrydn", ())), user)
 

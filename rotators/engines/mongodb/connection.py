@@ -66,7 +66,7 @@ class MongoConnection:
 
         Args:
             command: its name.
-            value: of the field with the command's name.
+            value: value of the field with the command's name.
             database: that it runs in.
             **fields: further fields.
 
@@ -75,7 +75,7 @@ class MongoConnection:
 
         Raises:
             CommandFailed: the server refused it.
-            TargetUnavailable: the server went away, or what it sent is no answer. A later step tries again.
+            TargetUnavailable: the server went away, or its answer is not valid. A later step tries again.
         """
         left = max(int((self._until - time.monotonic()) * 1000), 1)
         return self._call({command: value, **fields, "maxTimeMS": left, "$db": database})
@@ -87,8 +87,12 @@ class MongoConnection:
             user: name of the user.
             database: that the user belongs to.
 
+        Returns:
+            The server's reply. It has no ``saslSupportedMechs`` if the server is old or does not know the
+            user.
+
         Raises:
-            TargetUnavailable: the server went away, or what it sent is no answer.
+            TargetUnavailable: the server went away, or its answer is not valid.
         """
         try:
             # The older name of the command, which every version has.
@@ -156,7 +160,7 @@ class MongoConnection:
         answer = None
         # A driver asks for neither a checksum nor more answers to one command.
         if body.startswith(_NO_FLAGS):
-            with contextlib.suppress(Exception):  # the parser fails in many ways at what is no document
+            with contextlib.suppress(Exception):  # the parser raises many types for invalid input
                 answer = bson.decode(body[len(_NO_FLAGS) :])
         if answer is None:
             raise failure("protocol", self._doing)
@@ -181,7 +185,7 @@ def connected(host: str, port: int, roots: str | None, until: float) -> Iterator
 
     Args:
         host: name or address.
-        port: of the server.
+        port: port of the server.
         roots: as ``trusted_roots`` returns it.
         until: end of the whole session, by ``time.monotonic``.
 
@@ -211,6 +215,9 @@ def known_mechanisms(listed: object) -> list[str]:
 
     Args:
         listed: ``saslSupportedMechs``.
+
+    Returns:
+        ``SCRAM-SHA-1``, ``SCRAM-SHA-256``, both in this order, or neither.
     """
     return [each for each in (SHA_1, SHA_256) if isinstance(listed, list) and each in listed]
 

@@ -35,7 +35,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Mo
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates, and ALLOWED_TARGETS for the primary.
+        settings: settings of the function: trusted certificates, and ALLOWED_TARGETS for the primary.
         engine: engine with the default port.
 
     Yields:
@@ -219,7 +219,7 @@ class MongoSession:
 
         Raises:
             TargetRefused: the right is missing, the user is missing, or the server refuses the command.
-            TargetUnavailable: the server is no primary any more, or the change did not end in time.
+            TargetUnavailable: the server is no longer a primary, or the change did not end in time.
         """
         if command in {"createUser", "updateUser"}:
             fields["writeConcern"] = _CONFIRMED

@@ -70,6 +70,9 @@ def changes_for(clone: dict[str, Any], original: dict[str, Any], name: str) -> d
         clone: the clone; empty for a new one.
         original: the original user.
         name: its name.
+
+    Returns:
+        Fields by name, only those whose value differs; empty if the clone needs no change.
     """
     wanted = {
         "roles": [{"role": each["role"], "db": each["db"]} for each in original.get("roles") or ()],

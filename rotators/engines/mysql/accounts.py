@@ -70,7 +70,7 @@ class AccountSession(DatabaseSession, ABC):
 
         Args:
             secret: value to log in with.
-            settings: of the function; its trusted certificates.
+            settings: settings of the function; its trusted certificates.
             engine: engine with the default port and database.
         """
         with connected(secret, settings, engine) as connection:

@@ -1,6 +1,6 @@
 """Answers to the authentication plugins of MySQL and MariaDB servers.
 
-The server names the plugin, so a hostile server may ask for one that reveals the password. These rules hold:
+The server names the plugin, so a hostile server may request one that reveals the password. These rules hold:
 
 - The password is never sent in clear text or with the hash of MySQL 4.0 (`mysql_clear_password`, `dialog`,
   `mysql_old_password`).
@@ -118,6 +118,9 @@ def server_key(secret: Secret) -> bytes | None:
 
     Args:
         secret: value; its ``server_public_key`` is the PEM text of the key.
+
+    Returns:
+        The PEM text as bytes; None also if the connection uses TLS, which needs no key.
 
     Raises:
         SecretFormatError: the key is not the PEM text of an RSA public key.

@@ -39,6 +39,9 @@ def plugins(secret: Secret) -> dict[str, Any]:
     Args:
         secret: value; its ``server_public_key`` is the PEM text of the server's RSA key.
 
+    Returns:
+        Arguments of ``pymysql.connect``: ``server_public_key`` and ``auth_plugin_map``.
+
     Raises:
         SecretFormatError: the key is not an RSA key in PEM.
     """
@@ -55,7 +58,7 @@ class _Adapted:
         self._plugin = plugin(connection)
 
     def authenticate(self, packet: Any) -> Any:
-        """Answer the server's request, and all that follow.
+        """Answer the server's request, and all following ones.
 
         Args:
             packet: the server's request.

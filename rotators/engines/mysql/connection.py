@@ -35,6 +35,9 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[My
         settings: settings of the function; its trusted certificates.
         engine: engine with the default port and database.
 
+    Yields:
+        The connection; its autocommit mode is the server's default.
+
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused, SecretFormatError: see Engine.login. Errors of
             the driver inside the context are translated to these too.

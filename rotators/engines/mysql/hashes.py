@@ -33,6 +33,9 @@ def caching_sha2(password: str) -> bytes:
 
     Args:
         password: in clear text.
+
+    Returns:
+        70 bytes: 7, the salt of 20, and the digest of 43.
     """
     salt = "".join(secrets.choice(_SALT_CHARACTERS) for _ in range(20)).encode()
     return b"$A$005$" + salt + sha256_crypt(password.encode(), salt, 5000)
@@ -57,6 +60,9 @@ def sha256_crypt(password: bytes, salt: bytes, rounds: int) -> bytes:
         password: any bytes.
         salt: any bytes; unlike crypt(3), all of them are used.
         rounds: number of rounds.
+
+    Returns:
+        The digest in crypt's base 64, without the salt and the number of rounds.
     """
     other = _sha256(password + salt + password)
     start = password + salt + _repeated(other, len(password))

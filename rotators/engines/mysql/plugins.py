@@ -52,6 +52,9 @@ def password_plugins(ways: Iterable[Way], kinds: Kinds, account: Account | str) 
         kinds: supported plugins of the server.
         account: shown in the message.
 
+    Returns:
+        One name or more.
+
     Raises:
         TargetRefused: there is none, or another plugin is among the ways.
     """

@@ -1,4 +1,4 @@
-"""Checks that an admin makes before a reset: would a new password let the user log in?
+"""Checks that an admin makes before a reset: whether the user could log in with a new password.
 
 The server gives the same error for a wrong password, for an address that the account's host pattern does not
 admit, for a connection without TLS and for a missing client certificate.
@@ -100,7 +100,7 @@ def require_reset_helps(
 
 
 def _obstacle(stored: StoredAccount, seen: SeenSession, *, tls: bool) -> tuple[str, str, str] | None:
-    """Return what blocks the user regardless of its password: reason, text and remedy."""
+    """Return the obstacle that blocks the user regardless of its password: reason, text and remedy."""
     account = stored.account
     if not admits(account.host, seen.host):
         return (

@@ -122,6 +122,9 @@ def changes(wanted: frozenset[Right], has: frozenset[Right]) -> list[RightsChang
     Args:
         wanted: rights that the account is to have.
         has: rights that the account has.
+
+    Returns:
+        The changes in the order in which they have to be made; empty if the rights are equal.
     """
     plain = {right._replace(grantable=False) for right in wanted}
     surplus = {right._replace(grantable=False) for right in has} - plain

@@ -105,7 +105,7 @@ class DatabaseSession:
         return self._chosen is None
 
     def _begin(self) -> None:
-        """Set every setting that affects our statements, then read the account of the session.
+        """Set every setting that affects the statements of a rotation, then read the account of the session.
 
         Users, init_connect and the server's options may set them otherwise: fewer rows than there are,
         another character set, quotes with another meaning, or transactions that may not write. Roles are

@@ -17,6 +17,9 @@ def tls_parameters(secret: Secret, settings: Settings) -> dict[str, Any]:
         secret: value; its ``ssl`` and ``sslrootcert``.
         settings: settings of the function; SSL_ROOT_CERT applies if the secret has no ``sslrootcert``.
 
+    Returns:
+        ``{"ssl": context}``, or ``{"ssl_disabled": True}`` for a secret with ``"ssl": false``.
+
     Raises:
         SecretFormatError, TargetUnavailable: see ``trusted_roots``.
     """

@@ -26,6 +26,9 @@ def digest_answer(password: str, asked: bytes, nonce: bytes | None = None) -> by
         asked: the request after its code: algorithm, and salt and nonce, each after its length.
         nonce: nonce of the client; None for a new one.
 
+    Returns:
+        32 bytes of digest and the nonce; a length of four bytes precedes each.
+
     Raises:
         DigestError: it cannot be answered.
     """

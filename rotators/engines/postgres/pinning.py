@@ -1,8 +1,8 @@
 """Transactions that no setting of a user, database or environment affects.
 
 A user, or the owner of a database, may store settings that apply from the login on: time limits, a search
-path, another role, read-only transactions. Every statement of ours runs in a transaction that sets all of
-them again, LOCAL to it, because behind a pooler the server's connection serves another client next. One
+path, another role, read-only transactions. Every statement of a rotation runs in a transaction that sets all
+of them again, LOCAL to it, because behind a pooler the server's connection serves another client next. One
 message begins the transaction and sets them, so that no limit on idle transactions can end it in between.
 
 Sources: PostgreSQL manual, "Client Connection Defaults", ALTER ROLE, "Version and Platform Compatibility".
@@ -48,7 +48,9 @@ _DURABLE = (
 
 @contextmanager
 def pinned(connection: psycopg.Connection[Any], access: str, *, acting: bool = False) -> Iterator[None]:
-    """Run the block in a transaction in which only our settings apply. It commits unless the block raises.
+    """Run the block in a transaction in which only its own settings apply.
+
+    It commits unless the block raises.
 
     Args:
         connection: connection in autocommit mode.

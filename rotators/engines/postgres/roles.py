@@ -104,6 +104,9 @@ def read_roles(connection: Connection, *names: str) -> dict[str, Role]:
     Args:
         connection: connection in a transaction.
         *names: names of users.
+
+    Returns:
+        Each user by its name. A name without a user has no entry.
     """
     columns = ", ".join(ATTRIBUTES)
     rows = connection.cursor(row_factory=dict_row).execute(
@@ -195,6 +198,9 @@ def second_users_with_objects(connection: Connection, original: str, users: Coll
         connection: connection in a transaction.
         original: name of the original.
         users: names of users to check.
+
+    Returns:
+        Their names in alphabetical order.
     """
     rows = connection.execute(
         "SELECT DISTINCT r.rolname::text FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
@@ -277,6 +283,9 @@ def missing_for_reset(connection: Connection, user: Role) -> str:
     Args:
         connection: connection in a transaction.
         user: user whose password is to be set.
+
+    Raises:
+        TargetRefused: the session's user does not exist any more.
     """
     own, admin = _own_attributes(connection, user.name)
     if own["rolsuper"]:
@@ -294,6 +303,9 @@ def missing_for_clone(connection: Connection, of: Role) -> str:
     Args:
         connection: connection in a transaction.
         of: the original.
+
+    Raises:
+        TargetRefused: the session's user does not exist any more.
     """
     own, admin = _own_attributes(connection, of.name)
     if own["rolsuper"]:

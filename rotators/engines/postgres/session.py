@@ -82,6 +82,9 @@ def connected(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Co
         settings: settings of the function; its trusted roots.
         engine: engine with the default port and database.
 
+    Yields:
+        The connection.
+
     Raises:
         CredentialsRejected, TargetUnavailable, TargetRefused: as for Engine.login, and of each statement.
     """

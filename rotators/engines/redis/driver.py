@@ -42,6 +42,9 @@ def user_and_password(secret: Secret) -> tuple[str, str]:
     Args:
         secret: value.
 
+    Returns:
+        The user, ``default`` if the secret names none, and the password.
+
     Raises:
         SecretFormatError: the password is missing, or a key is not text.
     """

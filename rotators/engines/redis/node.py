@@ -41,7 +41,7 @@ class RedisLogin:
 
         Args:
             secret: user, password and trust.
-            settings: of the function: trusted certificates.
+            settings: settings of the function: trusted certificates.
 
         Raises:
             SecretFormatError: a member is missing or wrong.
@@ -56,11 +56,11 @@ class Node:
 
     Attributes:
         host: name or address.
-        port: of the node.
+        port: port of the node.
 
     Args:
         host: name or address.
-        port: of the node.
+        port: port of the node.
         client: a logged-in redis-py client on that connection.
     """
 
@@ -81,7 +81,7 @@ class Node:
 
         Raises:
             redis.ResponseError: the server refused it.
-            TargetUnavailable: the node went away, or what it sent is no answer. A later step tries again.
+            TargetUnavailable: the node went away, or its answer is not valid. A later step tries again.
         """
         execute: Any = self._client.execute_command  # untyped
         try:
@@ -93,7 +93,7 @@ class Node:
             raise TargetUnavailable(
                 f"the connection to {self} ended during {command[0]}", reason=reason
             ) from None
-        except Exception:  # noqa: BLE001 - the parser fails in many ways at what is no answer
+        except Exception:  # noqa: BLE001 - the parser raises many types for invalid input
             raise failure("protocol", f"{command[0]} at {self}") from None
 
 
@@ -116,7 +116,7 @@ class UserSession:
         return self._login.user
 
     def check(self, other: str = "") -> None:
-        """See Session.check. A user without the right to ask for its name has logged in all the same."""
+        """See Session.check. A user without the right to read its name has logged in nevertheless."""
         del other
         try:
             name = self._node.run("ACL WHOAMI")
@@ -132,7 +132,7 @@ def connected(host: str, port: int, login: RedisLogin, until: float) -> Iterator
 
     Args:
         host: name or address.
-        port: of the node.
+        port: port of the node.
         login: user, password and trust roots.
         until: end of the whole session, by ``time.monotonic``.
 
@@ -180,12 +180,12 @@ def _log_in(pool: redis.ConnectionPool, where: str) -> None:
         pool.release(pool.get_connection())
     except (redis.RedisError, OSError) as error:
         raise _login_failure(error, where) from None
-    except Exception:  # noqa: BLE001 - the parser fails in many ways at what is no answer
+    except Exception:  # noqa: BLE001 - the parser raises many types for invalid input
         raise failure("protocol", f"Unable to log into database at {where}") from None
 
 
 class _Connection(redis.Connection):
-    """The driver's connection on a socket of ours. A second one is never opened."""
+    """The driver's connection on an existing socket. It never opens a second one."""
 
     def __init__(self, *, channel: socket.socket, **options: Any) -> None:
         self._channel: socket.socket | None = channel

@@ -41,7 +41,7 @@ def logged_in(secret: Secret, settings: Settings, engine: Engine) -> Iterator[Re
 
     Args:
         secret: user, password and target.
-        settings: of the function: trusted certificates, and ALLOWED_TARGETS for the other nodes.
+        settings: settings of the function: trusted certificates, and ALLOWED_TARGETS for the other nodes.
         engine: engine with the default port.
 
     Yields:
@@ -62,7 +62,7 @@ class RedisSession(UserSession):
     Args:
         node: the logged-in connection.
         login: user that logged in; other nodes are reached in the same way.
-        settings: of the function.
+        settings: settings of the function.
         until: end of the session, by ``time.monotonic``.
     """
 
@@ -252,7 +252,11 @@ def _disabled(user: str, node: Node) -> TargetRefused:
 
 
 def password_digest(password: str) -> str:
-    """The SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits."""
+    """Return the SHA-256 digest of a password as the servers store it: 64 lower-case hexadecimal digits.
+
+    Args:
+        password: in clear text.
+    """
     return hashlib.sha256(password.encode()).hexdigest()
 
 
@@ -310,7 +314,7 @@ def _saved(node: Node) -> bool:
 
 
 def _acl_file(node: Node) -> str:
-    """Return the path of a node's ACL file; empty if it has none, or the admin may not ask."""
+    """Return the path of a node's ACL file; empty if it has none, or the admin may not read it."""
     try:
         return str(node.run("CONFIG GET", "aclfile").get("aclfile") or "")
     except redis.ResponseError:

@@ -31,7 +31,7 @@ class HashForm(StrEnum):
 
 
 def form_of(secret: Secret) -> HashForm:
-    """Return the form that a secret asks for with its key ``password_hash``.
+    """Return the form in the secret's key ``password_hash``.
 
     Args:
         secret: value of a secret.
@@ -83,7 +83,7 @@ def follows_rules(password: str) -> bool:
 
 
 def stored_form(form: str, user: str, password: str) -> str:
-    """Return the hash that ALTER USER gets.
+    """Return the hash for ALTER USER.
 
     Args:
         form: form of the hash.

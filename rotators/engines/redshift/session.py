@@ -112,7 +112,7 @@ class RedshiftSession(PostgresSession):
                 synchronise(self._connection, *self._pairs[user])
 
     def require_resettable(self, user: str, rejected: Collection[str], *, tls: bool = True) -> None:
-        """See Session.require_resettable. A lock that the server itself has set is no obstacle."""
+        """See Session.require_resettable. A lock that the server itself has set does not prevent a reset."""
         del tls
         if read_user(self._connection, user).expired:
             raise expired(user)
@@ -217,7 +217,7 @@ class RedshiftSession(PostgresSession):
 
 
 def _belongs(stored: str, user: str, password: str) -> bool:
-    """True if a stored hash is the password's. Form of sha256: CREATE USER, ``sha256|digest|salt``."""
+    """Return True if a stored hash is the password's. Form of sha256: CREATE USER, ``sha256|digest|salt``."""
     form, _, rest = stored.partition("|")
     if form != "sha256":
         return bool(matches(stored, user, password))

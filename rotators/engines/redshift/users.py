@@ -1,7 +1,7 @@
-"""Users of Amazon Redshift: properties in the catalogue, and what makes two of them a pair.
+"""Users of Amazon Redshift: their properties in the catalogue, and the marks of a pair.
 
-The catalogue of PostgreSQL 8.0 and the ``svv_…`` views are read. PostgreSQL, which stands in for Redshift in
-tests, has no such views and no roles in them.
+The catalogue of PostgreSQL 8.0 and the ``svv_…`` views are read. PostgreSQL, which the tests use instead of
+Redshift, does not have these views and their roles.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PRIVILEGES: tuple[tuple[LiteralString, LiteralString, LiteralString], ...] = (
     ("svv_default_privileges", "object_type", "grantee"),
     ("svv_default_privileges", "object_type", "owner"),
 )
-# Statements that give and take a group or role.
+# Statements that grant and revoke a group or role.
 _CHANGES: dict[str, tuple[LiteralString, LiteralString]] = {
     "GROUP": ("ALTER GROUP {} ADD USER {}", "ALTER GROUP {} DROP USER {}"),
     "ROLE": ("GRANT ROLE {} TO {}", "REVOKE ROLE {} FROM {}"),
@@ -246,7 +246,7 @@ def require_no_more(clone: RedshiftUser, original: RedshiftUser) -> None:
 
 
 def synchronise(connection: Connection, original: RedshiftUser, clone: RedshiftUser) -> None:
-    """Give the clone its mark and the groups and roles of the original, and take others from it.
+    """Give the clone its mark and the groups and roles of the original, and revoke others.
 
     Args:
         connection: connection in a transaction.

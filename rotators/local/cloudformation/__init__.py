@@ -1,1 +1,1 @@
-"""CloudFormation: what moto leaves out or does differently, and SAM templates."""
+"""CloudFormation: features that moto lacks or implements differently, and SAM templates."""

@@ -82,7 +82,7 @@ def _cluster(client: Client, name: str, given: Properties) -> StackResource:
 
 
 def _instance(client: Client, name: str, given: Properties) -> StackResource:
-    """Moto has instances, but none of a cluster."""
+    """Create an instance of a cluster. Moto has only other instances."""
     rds = client("rds")
     identifier = given.get("DBInstanceIdentifier", name).lower()
     wanted = as_numbers({**given, "DBInstanceIdentifier": identifier})
@@ -97,7 +97,7 @@ def _instance(client: Client, name: str, given: Properties) -> StackResource:
 
 
 def _subnet_group(client: Client, name: str, given: Properties) -> StackResource:
-    """Moto has subnet groups, but `Ref` of one gives no name."""
+    """Create a subnet group. Moto has them, but `Ref` does not return the name."""
     rds = client("rds")
     name = given.get("DBSubnetGroupName", name).lower()
     rds.create_db_subnet_group(**{**given, "DBSubnetGroupName": name})

@@ -33,7 +33,7 @@ def refusal(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> str |
     texts = with_defaults(template, parameters)
     if missing := sorted(set(definitions) - set(texts)):
         return f"Parameters: {missing} must have values"
-    # An empty list holds one empty string.
+    # An empty list contains one empty string.
     values = {name: text.split(",") if _is_list(definitions[name]) else text for name, text in texts.items()}
     for name, value in values.items():
         if fault := _fault(definitions[name], value):
@@ -62,7 +62,7 @@ def with_defaults(template: Mapping[str, Any], parameters: Mapping[str, Any]) ->
 
 
 def _joined(items: Any) -> str:
-    """A list's text; moto gives the previous value of a list as a list."""
+    """Return a list's text; moto returns the previous value of a list as a list."""
     each = items if isinstance(items, list) else str(items).split(",")
     return ",".join(str(item).strip() for item in each)
 
@@ -73,7 +73,7 @@ def _is_list(definition: Mapping[str, Any]) -> bool:
 
 
 def _fault(definition: Mapping[str, Any], value: str | list[str]) -> str | None:
-    """The first constraint that the value, or an item of the list, does not meet."""
+    """Return the first constraint that the value, or an item of the list, does not meet."""
     items = value if isinstance(value, list) else [value]
     checks = (_allowed_values, _allowed_pattern, _length, _number)
     return next((fault for item in items for check in checks if (fault := check(definition, item))), None)

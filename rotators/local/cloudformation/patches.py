@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def install(replacements: Replacements, options: Options, client: Callable[..., Any]) -> None:
-    """Put the replacements in moto's place.
+    """Replace functions of moto.
 
     Args:
         replacements: keeps the originals.

@@ -1,4 +1,4 @@
-"""A created resource of the local CloudFormation, and what the makers of resources share."""
+"""A created resource of the local CloudFormation, and helpers for the creation of resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Client = Callable[[str], Any]
 Make = Callable[[Client, str, Properties], "StackResource"]
 
 _GONE = {"KMSInvalidStateException", "NoSuchBucket", "NoSuchEntity", "ResourceNotFoundException"}
-"""Codes of errors that tell that something has gone, or, of a key, that it is pending deletion."""
+"""Codes of errors for something that no longer exists or, for a key, that is pending deletion."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ def with_texts(value: Any, change: Callable[[str], Any]) -> Any:
 
 
 def unless_gone(operation: Callable[..., object], **named: Any) -> None:
-    """Delete something that may have gone already, with another resource.
+    """Delete something that may already have been deleted with another resource.
 
     Args:
         operation: Method of a client that deletes it.

@@ -102,7 +102,7 @@ def completed(original: Callable[[str], Any], client: Callable[..., Any], resour
         resource_type: The type.
 
     Returns:
-        The class, or what has its methods.
+        The class, or an object with its methods.
 
     Raises:
         ValidationError: There is no such class, which fails the stack.
@@ -203,7 +203,7 @@ def _subscription(client: Client, _name: str, given: Properties) -> StackResourc
 
 
 def _role(client: Client, name: str, given: Properties) -> StackResource:
-    """Moto has roles, but stores their policies in a form that is no JSON."""
+    """Create a role. Moto has roles, but stores their policies in a form that is not JSON."""
     iam = client("iam")
     name = given.get("RoleName", name)
     trust = json.dumps(given["AssumeRolePolicyDocument"])
@@ -221,7 +221,8 @@ def _role(client: Client, name: str, given: Properties) -> StackResource:
         iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
     def remove() -> None:
-        # moto tries again when something is still attached, so what has gone already must not stop it.
+        # moto tries again while something is still attached, so parts that were deleted already must not stop
+        # it.
         for policy in inline:
             unless_gone(iam.delete_role_policy, RoleName=name, PolicyName=policy["PolicyName"])
         for arn in managed:
@@ -232,7 +233,10 @@ def _role(client: Client, name: str, given: Properties) -> StackResource:
 
 
 def _key(client: Client, name: str, given: Properties) -> StackResource:
-    """Moto has keys, but fails on their tags. Deletion waits thirty days (CFN/aws-resource-kms-key)."""
+    """Create a key. Moto has keys, but fails on their tags.
+
+    Deletion waits thirty days (CFN/aws-resource-kms-key).
+    """
     kms = client("kms")
     with contextlib.suppress(kms.exceptions.NotFoundException):
         key = kms.describe_key(KeyId=name)["KeyMetadata"]

@@ -44,7 +44,7 @@ def translated(template: Path, region: str, code: str | None = None) -> dict[str
         for name, parameter in source.get("Parameters", {}).items()
         if "Default" in parameter
     }
-    # The translator asks boto3 for the Region, which may be set nowhere.
+    # The translator gets the Region from boto3, which may have none.
     with mock.patch.dict(os.environ, {"AWS_DEFAULT_REGION": region}):
         try:
             result: dict[str, Any] = transform(source, defaults, _NoManagedPolicies())
@@ -65,7 +65,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 class _NoManagedPolicies:
-    """Gives the translator no ARNs of AWS's own policies; our templates define all roles."""
+    """Gives the translator no ARNs of AWS's own policies: this project's templates define all roles."""
 
     def load(self) -> dict[str, str]:
         return {}

@@ -1,4 +1,4 @@
-"""Updates and change sets of stacks, which moto's CloudFormation carries out in part only.
+"""Updates and change sets of stacks, which moto's CloudFormation implements only in part.
 
 moto updates a resource when its text names a changed parameter. Here a resource is created, changed or
 deleted when its definition differs after parameters and conditions are applied. A change set also updates the
@@ -137,7 +137,7 @@ def applied(change_set: Any) -> None:
 
 
 def _wanted(resources: ResourceMap, definitions: dict[str, Any]) -> dict[str, Any]:
-    """The resources whose condition holds, with their parameters and conditions put in."""
+    """Return the resources whose condition holds, with their parameters and conditions put in."""
     conditions = getattr(resources, "lazy_condition_map", {})
     return {
         name: _resolved(definition, resources.resolved_parameters, conditions)
@@ -164,7 +164,7 @@ def _resolved(node: Any, parameters: dict[str, Any], conditions: Any) -> Any:
 
 
 def with_constraints(original: Callable[..., Any], backend: Any, **arguments: Any) -> Any:
-    """Validate a stack's parameters, and then create or change it as moto does.
+    """Validate a stack's parameters, and then call moto's own function.
 
     Args:
         original: Moto's own create_stack, update_stack or create_change_set.
@@ -172,7 +172,7 @@ def with_constraints(original: Callable[..., Any], backend: Any, **arguments: An
         **arguments: Its arguments, with `template` and `parameters`.
 
     Returns:
-        What moto's own returns.
+        The result of moto's own function.
 
     Raises:
         ValidationError: The reason; nothing was created or changed.

@@ -14,7 +14,7 @@ from rotators.local.cloudformation.resource import Client, Make, Properties, Sta
 def _endpoint(client: Client, name: str, given: Properties) -> StackResource:
     """CFN/aws-resource-ec2-vpcendpoint.
 
-    As in AWS, a VPC has at most one endpoint with private DNS for a service (PrivateLink guide,
+    As on AWS, a VPC has at most one endpoint with private DNS for a service (PrivateLink guide,
     interface-endpoints).
     """
     ec2 = client("ec2")

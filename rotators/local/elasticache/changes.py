@@ -1,4 +1,4 @@
-"""Changes that AWS makes in the background, and the servers that get them."""
+"""Changes that AWS makes in the background, and the servers that receive them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _Change:
 
 
 class ChangesUnderWay:
-    """The changes of one service of a local AWS that are under way.
+    """The running changes of one service of a local AWS.
 
     Args:
-        options: of the local AWS.
+        options: options of the local AWS.
         service: name of the service.
 
     Attributes:
@@ -60,7 +60,7 @@ class ChangesUnderWay:
         """Start a change; without a delay it takes effect now.
 
         Args:
-            resource: moto's record of what is changed.
+            resource: moto's record of the changed resource.
             done: its status after the change.
             effect: makes the change, also on the server.
         """
@@ -86,7 +86,7 @@ class ChangesUnderWay:
                 self._end(arn)
 
     def under_way(self, arn: str) -> bool:
-        """Return True if a change of a resource is under way.
+        """Return True if a change of a resource is running.
 
         Args:
             arn: the resource.
@@ -104,7 +104,7 @@ class ChangesUnderWay:
         Args:
             user: name of the user.
             access: rights as AWS's access string has them.
-            passwords: all passwords; none means that every password is accepted.
+            passwords: all passwords; empty to accept every password.
         """
         rules = [password_hash(each) for each in passwords] or ["nopass"]
         self._run("SETUSER", user, "reset", *access.split(), *rules)
@@ -135,7 +135,7 @@ class ChangesUnderWay:
 
 
 def acceptable(passwords: Sequence[str]) -> bool:
-    """Return True if ElastiCache and MemoryDB take these passwords for a user.
+    """Return True if ElastiCache and MemoryDB accept these passwords for a user.
 
     Args:
         passwords: all passwords of the user.

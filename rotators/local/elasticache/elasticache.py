@@ -1,7 +1,7 @@
 """ElastiCache's users and AUTH tokens of replication groups, and the status of both.
 
-Two facts about tokens are unknown, so the local AWS does what is worst for a rotation: a token that is set a
-second time with ROTATE counts as the newest two, and a group without a token stays open after ROTATE.
+Two facts about tokens are unknown, so the local AWS assumes the worst case for a rotation: a token that is
+set a second time with ROTATE counts as the newest two, and a group without a token stays open after ROTATE.
 
 Sources: ElastiCache API reference; ElastiCache User Guide, auth (ROTATE keeps the newest two; SET takes the
 last one of ROTATE only; without ApplyImmediately the change waits for the maintenance window); the text of
@@ -39,19 +39,19 @@ _LOOPBACK = "127.0.0.1"  # another name of the only server
 
 
 class InvalidUserState(ElastiCacheException):
-    """A change of the user is under way."""
+    """A change of the user is running."""
 
     code = "InvalidUserState"
 
 
 class InvalidReplicationGroupState(ElastiCacheException):
-    """A change of the group is under way."""
+    """A change of the group is running."""
 
     code = "InvalidReplicationGroupState"
 
 
 def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
-    """Put the replacements in moto's place.
+    """Replace functions of moto.
 
     Args:
         replacements: keeps the originals.

@@ -1,4 +1,4 @@
-"""Unpacked code of functions and layers that were given as an archive."""
+"""Unpacked code of functions and layers that were uploaded as an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container: the process of one function, and the Runtime API that feeds it.
+"""A container: the process of one function, and the Runtime API that sends it events.
 
 A function from a source folder, or whose code came in a request, runs on this interpreter with
 `runtime_client.py`. A built artifact (registered, or from S3) runs in AWS's own runtime client
@@ -98,13 +98,13 @@ class FunctionContainer:
         self._posted: dict[str, Any] = {}
         self._api = _RuntimeApi(self._next, self._post)
         source, log = os.pipe()
-        # A file, because a descriptor that is closed twice may be another one's the second time.
+        # A file object, because a descriptor that is closed twice may belong to another file the second time.
         self._log = os.fdopen(log, "wb", buffering=0)
         self._reader = threading.Thread(target=self._read, args=(source, write_log), daemon=True)
         self._reader.start()
         self._process = subprocess.Popen(
             _command(config),
-            stdin=subprocess.PIPE,  # ends with this process, however that ends
+            stdin=subprocess.PIPE,  # ends with this process in every case
             stdout=self._log,
             stderr=self._log,
             cwd=config.code or config.uploaded,
@@ -117,7 +117,7 @@ class FunctionContainer:
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> Any:
-        """Feed one event and wait for the answer.
+        """Send one event and wait for the answer.
 
         Args:
             request: ``event``, ``id``, ``arn``.
@@ -166,7 +166,7 @@ class FunctionContainer:
         return f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
 
     def _next(self) -> dict[str, Any] | None:
-        """Give the event that the process asks for; its first question shows that the import succeeded."""
+        """Return the event that the process requests; its first request shows that the import succeeded."""
         if self._api.asked == 1:
             self._answers.put({"ready": True})
         return self._events.get()
@@ -177,7 +177,7 @@ class FunctionContainer:
             return
         _, request_id, kind = path.split("/")
         self._posted[request_id] = {"result" if kind == "response" else "error": body}
-        # Written behind what the process printed. The reader gives the answer when it reaches this line, so
+        # Written after the output of the process. The reader returns the answer when it reaches this line, so
         # that the log of an answered invocation is complete.
         with suppress(ValueError):  # the container has ended
             self._log.write(f"{_END_MARK}{request_id}\n".encode())
@@ -199,13 +199,14 @@ def _command(config: FunctionConfig) -> list[str]:
     if config.code:
         return [interpreter(), "-m", "awslambdaric", config.handler]
     if config.uploaded:
-        # By its path: the code may contain its own `rotators`. -P: this folder must not hide modules.
+        # Run by its path, because the code may contain its own `rotators`. -P: this folder must not hide
+        # modules.
         return [sys.executable, "-P", runtime_client.__file__, config.handler]
     return [sys.executable, "-m", "rotators.local.functions.runtime_client", config.handler]
 
 
 def _environment(config: FunctionConfig) -> dict[str, str]:
-    """The container's environment, with the layers' packages for Python (Lambda guide, python-layers)."""
+    """Return the container's environment with the layers' Python packages (Lambda guide, python-layers)."""
     given = dict(config.environment)
     paths = [os.path.join(layer, "python") for layer in config.layers]  # noqa: PTH118 - strings for PYTHONPATH
     own = given.pop("PYTHONPATH", "")
@@ -262,7 +263,7 @@ class _RuntimeApi:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, request: object, client_address: object) -> None:
-                """Print nothing: a container that was ended has left its connection."""
+                """Print nothing, because a stopped container has closed its connection."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -13,14 +13,14 @@ from rotators.local.iam.requests import KEY_PREFIX
 def lambda_environment(
     name: str, handler: str, memory: int, *, endpoint: Mapping[str, str], own: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment Lambda gives a function: nothing of ours but what finding the same code needs.
+    """Return the environment that Lambda gives a function, and the variables that find the same code.
 
     Args:
-        name: of the function.
+        name: name of the function.
         handler: dotted path.
         memory: in MB.
-        endpoint: the variables that lead to the local AWS.
-        own: the function's configured variables; they win over ours, but not over Lambda's reserved ones.
+        endpoint: variables that select the local AWS.
+        own: the function's configured variables. They take precedence, except over Lambda's reserved ones.
 
     Returns:
         The whole environment of its container.
@@ -29,9 +29,9 @@ def lambda_environment(
     return {
         **kept,
         **endpoint,
-        # Each function has its role's keys; they name the caller to IAM.
+        # Each function has keys of its role, by which IAM identifies the caller.
         "AWS_ACCESS_KEY_ID": f"{KEY_PREFIX}{name}",
-        # A Lambda function has no such files; the developer's profile must not change what it does.
+        # A Lambda function has no such files; the developer's profile must not affect it.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **own,
@@ -40,7 +40,7 @@ def lambda_environment(
         "PYTHONPATH": os.pathsep.join(_import_path()),
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
-        "LAMBDA_TASK_ROOT": os.getcwd(),  # noqa: PTH109 - a string is wanted
+        "LAMBDA_TASK_ROOT": os.getcwd(),  # noqa: PTH109 - a string is needed
         "_HANDLER": handler,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_NAME": name,

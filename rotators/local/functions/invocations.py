@@ -1,8 +1,8 @@
-"""Invocations of Lambda functions: start, feed, time out, restart and end their containers.
+"""Invocations of Lambda functions: starts, calls, times out, restarts and ends their containers.
 
-A function has one container, started at its first invocation and kept warm; invocations of one function
-wait for each other, those of different functions do not. Nothing that belongs to the server is held while
-a handler runs, so a handler may call the server back.
+A function has one container, started at its first invocation and kept warm; invocations of one function wait
+for each other, those of different functions do not. No lock of the server is held while a handler runs, so a
+handler may call the server.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ class Functions:
         """Note where a function's built artifact is.
 
         Args:
-            arn: of the function.
+            arn: ARN of the function.
             code: its folder, or None if there is none.
         """
         with self._lock:
             self._places[arn] = code
 
     def code(self, arn: str, archive: bytes | None) -> str | None:
-        """The folder of a function's artifact, or None.
+        """Return the folder of a function's artifact, or None.
 
         Args:
-            arn: of the function.
+            arn: ARN of the function.
             archive: the zip file that the function was created from in S3, or None.
         """
         with self._lock:
@@ -88,10 +88,10 @@ class Functions:
         atexit.unregister(self.stop)
 
     def runner(self, name: str) -> Runner:
-        """Return the container and the log of a function, made when it is first asked for.
+        """Return the container and the log of a function, created on first use.
 
         Args:
-            name: of the function.
+            name: name of the function.
         """
         with self._lock:
             return self._runners.setdefault(name, Runner())
@@ -125,11 +125,11 @@ class Runner:
         """Run the function once, and wait for it.
 
         Args:
-            config: of the function, as it is now.
-            event: anything JSON can hold.
+            config: config of the function, as it is now.
+            event: JSON types.
 
         Returns:
-            The answer, also when the handler failed, timed out or died.
+            The answer, also if the handler failed, timed out or ended its process.
         """
         request_id = str(uuid.uuid4())
         with self._turn:
@@ -160,7 +160,7 @@ class Runner:
         return (answer["error"], True) if "error" in answer else (answer["result"], False)
 
     def _ready(self, config: FunctionConfig) -> tuple[FunctionContainer | None, Any]:
-        """A warm container, or why there is none."""
+        """Return a warm container, or the answer that explains why there is none."""
         if self._process and (self._config != config or not self._process.alive()):
             self.stop()
         if self._process:
@@ -176,7 +176,7 @@ class Runner:
         return None, {"errorType": "Runtime.ExitError", "errorMessage": "Error: Runtime failed to start"}
 
     def _ended(self, kind: str, request_id: str, how: str) -> dict[str, str]:
-        """Lambda's answer and line of the log about an invocation that ended without an answer."""
+        """Return Lambda's answer and log line about an invocation that ended without an answer."""
         message = f"RequestId: {request_id} Error: {how}"
         self._log.add(message + "\n")
         return {"errorType": kind, "errorMessage": message}
@@ -199,7 +199,7 @@ class _Log:
             self._changed.notify_all()
 
     def mark(self) -> int:
-        """The position of what comes next, for `text`."""
+        """Return the position of the next text, for `text`."""
         return self._length
 
     def text(self, mark: int = 0) -> str:

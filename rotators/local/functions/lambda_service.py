@@ -39,8 +39,8 @@ class LambdaService:
 
     Args:
         functions: Runs the containers.
-        exports: Gives the variables that lead a function of a Region to this AWS.
-        authorizer: Records what Lambda does with the functions' roles.
+        exports: Returns the variables that select this AWS for a function of a Region.
+        authorizer: Records the calls that Lambda makes with the functions' roles.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LambdaService:
     def invoke(
         self, function: LambdaFunction, body: Any, request_headers: Any, response_headers: dict[str, Any]
     ) -> str | bytes:
-        """Invoke a function; takes the place of moto's ``LambdaFunction.invoke``.
+        """Invoke a function; replaces moto's ``LambdaFunction.invoke``.
 
         Args:
             function: Moto's record of the function.
@@ -96,7 +96,7 @@ class LambdaService:
         name, handler, memory = function.function_name, str(function.handler), int(function.memory_size)
         own = {key: str(value) for key, value in function.environment_vars.items()}
         exports = self._exports(function.region)
-        # Code in S3 is a deployment's; other code came in the request itself.
+        # Code in S3 is from a deployment; other code is in the request itself.
         deployed = "S3Bucket" in function.code and "ZipFile" not in function.code
         uploaded = "ZipFile" in function.code and SOURCE not in function.code
         return FunctionConfig(
@@ -111,7 +111,7 @@ class LambdaService:
 
 
 def set_code(original: Callable[..., None], function: LambdaFunction, spec: dict[str, Any]) -> None:
-    """Set the code of a function, and check the archive as Lambda does; moto takes anything.
+    """Set the code of a function, and check the archive as Lambda does; moto accepts any content.
 
     The answers are those of AWS: without an archive as recorded by LocalStack's tests (test_lambda_api,
     ``invalid_zip_exc``), with an empty one as in adieuadieu/serverless-chrome#331.
@@ -130,7 +130,7 @@ def set_code(original: Callable[..., None], function: LambdaFunction, spec: dict
 def update_configuration(
     original: Callable[..., Any], function: LambdaFunction, updates: dict[str, Any]
 ) -> Any:
-    """Set the time of the last change too (API:FunctionConfiguration, LastModified).
+    """Also set the time of the last change (API:FunctionConfiguration, LastModified).
 
     Args:
         original: moto's own ``LambdaFunction.update_configuration``.
@@ -138,14 +138,14 @@ def update_configuration(
         updates: The changes.
 
     Returns:
-        What moto's own returns.
+        The result of moto's own method.
     """
     function.last_modified = iso_8601_datetime_with_nanoseconds()
     return original(function, updates)
 
 
 def _check_archive(content: str | bytes) -> None:
-    """Refuse what is no zip file with at least one file; the content is in base64."""
+    """Refuse content that is not a zip file with at least one file; it is in base64."""
     try:
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as archive:
             if not archive.namelist():
@@ -158,7 +158,7 @@ def _check_archive(content: str | bytes) -> None:
 
 
 def _layers(function: LambdaFunction) -> list[bytes]:
-    """The zip files of a function's layers."""
+    """Return the zip files of a function's layers."""
     found = []
     for layer in function.layers:
         region, account = layer["Arn"].split(":")[3:5]

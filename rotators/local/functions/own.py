@@ -41,18 +41,18 @@ class OwnFunctions:
         _create_role()
 
     def create(self, region: str, name: str, handler: str, variables: Mapping[str, str]) -> str:
-        """See `create_function`. A reset leaves this function."""
+        """See `create_function`. A reset keeps this function."""
         with self._lock:
             self._created[region, name] = handler, variables
             return create_function(region, name, handler, variables)
 
     def kept(self, application: Application, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request as moto does, but let its reset (POST /moto-api/reset) leave the functions.
+        """Answer a request with moto, but keep the functions at its reset (POST /moto-api/reset).
 
         Args:
             application: Moto's application.
             environ: The request.
-            start_response: Of WSGI.
+            start_response: Function of PEP 3333 that begins the answer.
 
         Returns:
             The body. After a reset the functions were created again.
@@ -76,7 +76,7 @@ def create_function(region: str, name: str, handler: str, variables: Mapping[str
 
     Args:
         region: Region of the function.
-        name: of the function.
+        name: name of the function.
         handler: dotted path.
         variables: its environment.
 
@@ -124,7 +124,10 @@ def _policy(statement: dict[str, Any]) -> str:
 
 
 def _archive() -> str:
-    """A zip in base64: Lambda wants code, ours is imported where it stands."""
+    """Return an empty zip in base64.
+
+    Lambda requires code, but these functions are imported from the checkout.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("README", "The code runs from its source folder.")

@@ -60,7 +60,7 @@ def main(handler_path: str) -> None:
     Args:
         handler_path: Dotted path of the handler, ``package.module.function``.
     """
-    # Ctrl-C reaches the whole process group; the parent decides what happens to its containers.
+    # Ctrl-C reaches the whole process group; the parent ends its containers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner = os.dup(_STDIN)
     os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)

@@ -37,7 +37,7 @@ _FUNCTION_OPERATIONS = {
     "invocations": "InvokeFunction",
     "policy": "GetPolicy",
 }
-# LG:configuration-vpc: what Lambda does with the function's role when the function is in a VPC.
+# LG:configuration-vpc: calls of Lambda with the function's role if the function is in a VPC.
 INTERFACE_ACTIONS = (
     "AssignPrivateIpAddresses",
     "CreateNetworkInterface",
@@ -62,7 +62,7 @@ class Authorizer:
     """The authorization of one local AWS.
 
     Args:
-        lookup: Finds what requests name.
+        lookup: Finds the resources that requests name.
     """
 
     def __init__(self, lookup: Lookup) -> None:
@@ -96,12 +96,12 @@ class Authorizer:
     def guarded(
         self, application: Application, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        """Answer a request as an application does, unless it is refused.
+        """Let an application answer a request, unless it is refused.
 
         Args:
             application: The application.
             environ: The request.
-            start_response: Of WSGI.
+            start_response: Function of PEP 3333 that begins the answer.
 
         Returns:
             The body.
@@ -135,7 +135,7 @@ class Authorizer:
             may_use_key.reset(before[1])
 
     def invoked(self, function: str, region: str, *, in_vpc: bool) -> None:
-        """Record what Lambda does with a function's role around an invocation.
+        """Record the calls that Lambda makes with a function's role around an invocation.
 
         Args:
             function: Name of the function.
@@ -167,7 +167,7 @@ class Authorizer:
         )
 
     def _refused(self, request: SignedRequest) -> str | None:
-        """The reason for refusing a request, or None."""
+        """Return the reason for refusing a request, or None."""
         for call in calls_of(request, self._lookup):
             # A call that a service makes for the caller does not pass the caller's endpoint.
             passes = call.action.startswith(f"{request.service}:")
@@ -197,7 +197,7 @@ class Authorizer:
 
 
 def _words(request: SignedRequest, call: ApiCall, decision: Decision) -> str:
-    """The text of a refusal.
+    """Return the text of a refusal.
 
     Decrypt hides the key of a ciphertext if the request does not name it; seen on AWS in
     https://github.com/aceew/aws-lambda-env-vars/issues/7.

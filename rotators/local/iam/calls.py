@@ -149,7 +149,7 @@ def _new_arn(request: SignedRequest, name: str) -> str:
 
 
 def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys of the request (Service Authorization Reference, list_awssecretsmanager)."""
+    """Return the condition keys of the request (Service Authorization Reference, list_awssecretsmanager)."""
     params = request.params
     found: dict[str, str | tuple[str, ...]] = {
         f"{_MANAGER}:{name}": str(params[name]) for name in _PARAMETERS if name in params
@@ -169,7 +169,7 @@ def _context(request: SignedRequest, lookup: Lookup) -> dict[str, str | tuple[st
 
 
 def _version(request: SignedRequest, target: SecretResource) -> str:
-    """The version in the encryption context (UG:security-encryption)."""
+    """Return the version in the encryption context (UG:security-encryption)."""
     params = request.params
     if request.operation == "UpdateSecret" and not params.keys() & {"SecretString", "SecretBinary"}:
         return _VALIDATION  # "Validating access to the KMS key"

@@ -1,4 +1,4 @@
-"""Looks up in moto what IAM decides by: secrets, keys, policies of resources, and owners of access keys."""
+"""Looks up facts for IAM in moto: secrets, keys, policies of resources, and owners of access keys."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ DEVELOPER = "developer"
 
 
 class Lookup:
-    """Looks things up in the moto of one local AWS.
+    """Looks up records in the moto of one local AWS.
 
     Args:
-        find_secret: Gives moto's record of a secret or replica by name or ARN, and Region.
+        find_secret: Returns moto's record of a secret or replica by name or ARN, and Region.
     """
 
     def __init__(self, find_secret: Callable[[str, str], FakeSecret | LocalReplica | None]) -> None:
@@ -53,7 +53,7 @@ class Lookup:
             region: Region of the call.
 
         Returns:
-            The secret as IAM looks at it, or None if there is none.
+            The secret with the properties that IAM compares, or None if there is none.
         """
         secret = self._find_secret(secret_id, region)
         if secret is None:
@@ -75,7 +75,8 @@ class Lookup:
             region: Region of the call.
 
         Returns:
-            The key as IAM looks at it, without tags if it does not exist; None for a key of AWS's services.
+            The key with the properties that IAM compares, without tags if it does not exist; None for a key
+            of AWS's services.
         """
         if not key or key.rpartition(":")[2].startswith("alias/aws/"):
             return None
@@ -136,13 +137,13 @@ class Lookup:
         """Return the statements of the policies that a role was assumed with (API:AssumeRole), or None.
 
         Args:
-            access_key: of the caller.
+            access_key: access key of the caller.
         """
         assumed = _assumed_role(access_key)
         return session_statements(assumed) if assumed else None
 
     def role_tags(self, role: str) -> Mapping[str, str]:
-        """Return the tags of the role with the ARN ``role``; none if it is no role of moto's IAM."""
+        """Return the tags of the role with the ARN ``role``; empty if it is not a role of moto's IAM."""
         found = self._role(role)
         return {tag["Key"]: tag["Value"] for tag in found.tags or []} if found else {}
 
@@ -215,12 +216,12 @@ def _assumed_role(access_key: str) -> Any:
 def session_arn(
     original: Callable[..., tuple[str, str, str]], backend: Any, access_key: str, region: str
 ) -> tuple[str, str, str]:
-    """Let STS name the callers of this AWS, which moto does not know (API:GetCallerIdentity).
+    """Return the identity of callers of this AWS, which moto does not have (API:GetCallerIdentity).
 
     Args:
         original: moto's method of its STS.
         backend: Moto's STS.
-        access_key: of the caller.
+        access_key: access key of the caller.
         region: Region of the call.
 
     Returns:

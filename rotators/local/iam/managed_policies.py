@@ -19,7 +19,7 @@ def managed_statements(account: str, arn: str) -> Statements | None:
 
     Args:
         account: account in which it can be used.
-        arn: of the policy.
+        arn: ARN of the policy.
     """
     policy = iam_backends[account][_PARTITION].managed_policies.get(arn)
     if policy is None:

@@ -1,4 +1,4 @@
-"""Decisions that do not refuse a whole request, and about what an operation finds only while it runs.
+"""Decisions that do not refuse a whole request, or that need facts which an operation finds while it runs.
 
 API BatchGetSecretValue: a caller needs GetSecretValue for each secret, and a refusal is one of the answer's
 errors. API UpdateSecret: with a new key, a version whose key the caller may not use is not encrypted again.
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 refusal_of: ContextVar[Callable[[str], str | None]] = ContextVar("refusal_of", default=lambda _: None)
-"""Takes the ARN or name of a secret, and returns the words of a refusal, or None."""
+"""A function of the ARN or name of a secret; returns the message of a refusal, or None."""
 
 may_use_key: ContextVar[Callable[[str, str, str], bool]] = ContextVar(
     "may_use_key", default=lambda _action, _key, _version: True
 )
-"""Takes an action of KMS, a key and the id of a version of the secret that the request names."""
+"""A function of an action of KMS, a key, and the id of a version of the secret in the request."""

@@ -1,6 +1,6 @@
 """A signed request to the local AWS, and the calls in the name of its caller.
 
-Every call names its caller, and says that it came over TLS: the local endpoint is on loopback, without TLS.
+Every call names its caller, and counts as sent over TLS, although the local endpoint on loopback has no TLS.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class SignedRequest:
 
     Attributes:
         principal: name of its signer.
-        account, region: the caller's account, and where.
-        service: the name it was signed for.
-        operation: of the API.
+        account, region: the caller's account, and the Region of the request.
+        service: name of the service in the signature.
+        operation: operation of the API.
         params: the body.
         role: ARN of the role that the caller acts as; empty for a developer.
-        tags: of the role.
+        tags: tags of the role.
         session_policy: statements of the policy of the caller's session; None without one.
     """
 
@@ -44,7 +44,7 @@ class SignedRequest:
     session_policy: Statements | None = None
 
     def call(self, action: str, resource: str, context: Context | None = None) -> ApiCall:
-        """A call in the caller's name, with what every call tells IAM (reference_policies_condition-keys).
+        """Return a call of the caller with the global condition keys (reference_policies_condition-keys).
 
         Args:
             action: such as ``kms:Decrypt``.

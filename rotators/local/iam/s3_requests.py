@@ -25,13 +25,13 @@ _OF_OBJECTS = {
 
 
 def operation_of(environ: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return the action of a request, and what its conditions and resource are made of.
+    """Return the action of a request, with the parts of its conditions and resource.
 
     Args:
-        environ: of WSGI.
+        environ: environment of WSGI.
 
     Returns:
-        The action, without ``s3:``; method and path for one that is not known here.
+        The action, without ``s3:``; method and path for an unknown one.
     """
     path, method = unquote(str(environ.get("PATH_INFO", ""))), str(environ.get("REQUEST_METHOD"))
     bucket, _, key = path.lstrip("/").partition("/")

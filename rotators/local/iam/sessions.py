@@ -1,8 +1,8 @@
 """Managed session policies of roles, which moto ignores.
 
 Source: STS API reference, AssumeRole, PolicyArns: up to ten managed policies of the role's account. The
-session has what both the role's policies and the session policies allow. The error for a policy that does
-not exist is not documented; here it is a ValidationError.
+session has the permissions that both the role's policies and the session policies allow. The error for a
+policy that does not exist is not documented; here it is a ValidationError.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ciphertexts: those of symmetric keys in a form of our own, those of RSA keys as everybody makes them.
+"""Ciphertexts: those of symmetric keys in a form of this project, those of RSA keys in the standard form.
 
 A symmetric ciphertext names its key and the version of the material, so that it decrypts after rotations and
 without KeyId, as on AWS (API reference, Decrypt). Its form is not AWS's, which is not documented.
@@ -33,7 +33,7 @@ class Sealed:
     """The parts of a symmetric ciphertext.
 
     Attributes:
-        head: What comes before the nonce; authenticated.
+        head: Bytes before the nonce; authenticated.
         key: Account and id of its key, as at the end of the key's ARN: replicas of a key have the same.
         material_id: KeyMaterialId of the version that encrypted it.
         nonce: Nonce of AES-GCM.
@@ -74,7 +74,7 @@ def parse(ciphertext: bytes) -> Sealed:
         Its parts.
 
     Raises:
-        KmsRefusal: InvalidCiphertextException: it is none.
+        KmsRefusal: InvalidCiphertextException: it is not a symmetric ciphertext.
     """
     start = len(_MAGIC) + 1
     name_end = start + (ciphertext[start - 1] if len(ciphertext) >= start else 0)
@@ -107,7 +107,7 @@ def unseal(sealed: Sealed, material: Material, context: Context) -> bytes:
         The plaintext.
 
     Raises:
-        KmsRefusal: InvalidCiphertextException: it was changed, or the context is another.
+        KmsRefusal: InvalidCiphertextException: it was changed, or the context differs.
     """
     version = material.version(sealed.material_id)
     if version is None:
@@ -172,5 +172,5 @@ def _oaep(algorithm: str) -> padding.OAEP:
 
 
 def _encoded(context: Context) -> bytes:
-    """The context as authenticated data: the order of its pairs does not matter, anything else does."""
+    """Return the context as authenticated data, which does not depend on the order of its pairs."""
     return json.dumps(context, sort_keys=True).encode()

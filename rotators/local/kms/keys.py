@@ -1,4 +1,4 @@
-"""Keys: how requests name them, in which states they can be used, and what DescribeKey shows of them.
+"""Keys: their names in requests, their states, and the response of DescribeKey.
 
 Sources: KMS Developer Guide, key-state (states, and the texts of their refusals) and concepts-key-id; answers
 recorded on AWS in LocalStack's tests.
@@ -58,7 +58,7 @@ def enabled_key(account: str, region: str, named: str) -> Key | None:
     """Find a key for a service that uses it for its caller.
 
     Args:
-        account: of the caller.
+        account: account of the caller.
         region: in which the key must be.
         named: Id or ARN, or alias or its ARN.
 

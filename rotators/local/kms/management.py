@@ -131,7 +131,7 @@ def _target(backend: KmsBackend, params: Params) -> Key:
 def _create_grant(backend: KmsBackend, params: Params) -> Answer:
     key = find(backend, params["KeyId"], aliases=False)
     check_enabled(key)
-    # moto stores None for what the request leaves out, and then leaves it out in answers.
+    # moto stores None for members that the request omits, and then omits them in responses.
     names = ("Name", "GranteePrincipal", "Operations", "Constraints", "RetiringPrincipal")
     given: Any = [params.get(name) for name in names]
     grant = key.add_grant(*given)

@@ -1,8 +1,8 @@
-"""Key material: what KMS never gives out, and what belongs to it.
+"""Key material, which KMS never returns, and its rotation.
 
-moto makes one object per key in `generate_private_key` and shares it between the replicas of a multi-Region
-key. That is also how AWS does it: replicas have the material and the rotation of their primary
-(KMS guide, multi-region-keys-overview, shared properties).
+moto creates one object per key in `generate_private_key` and shares it between the replicas of a multi-Region
+key. AWS does the same: replicas have the material and the rotation of their primary (KMS guide,
+multi-region-keys-overview, shared properties).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def generate_pair(spec: str) -> Any:
 
 
 def public_der(private: Any) -> bytes:
-    """Return the public key of ``private`` as GetPublicKey gives it: SubjectPublicKeyInfo in DER."""
+    """Return the public key of ``private`` as GetPublicKey returns it: SubjectPublicKeyInfo in DER."""
     encoded: bytes = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
 
@@ -59,7 +59,7 @@ class MaterialVersion:
 
     Attributes:
         key: Secret key of 256 bits.
-        since: When a rotation made it, in seconds since the epoch; None for the first one.
+        since: Time of the rotation that created it, in seconds since 1970; None for the first one.
     """
 
     key: bytes
@@ -77,7 +77,7 @@ class AutomaticRotation:
 
     Attributes:
         period: Days between two rotations.
-        enabled: When it was enabled, in seconds since the epoch.
+        enabled: Time at which it was enabled, in seconds since 1970.
     """
 
     period: int
@@ -111,7 +111,7 @@ class Material:
 
     @property
     def private(self) -> Any:
-        """The private key of an asymmetric key; made when it is first needed, because RSA takes seconds."""
+        """The private key of an asymmetric key; created on first use, because RSA takes seconds."""
         with self.lock:
             return self._private
 

@@ -151,13 +151,13 @@ def _encrypted(key: Key, algorithm: str, plaintext: bytes, context: ciphertexts.
 
 
 def _decrypted(backend: KmsBackend, params: Params, operation: str, prefix: str) -> tuple[Key, bytes, Answer]:
-    """The key, the plaintext, and what the answer says of algorithm and material.
+    """Return the key, the plaintext, and the members of the answer about algorithm and material.
 
     Args:
         backend: keys of the caller's account and Region.
         params: the request.
         operation: name in the API.
-        prefix: of the members of request and answer that are about the ciphertext.
+        prefix: prefix of the members of request and answer that are about the ciphertext.
     """
     # botocore's model does not require the ciphertext, because of DryRunModifiers.
     if "CiphertextBlob" not in params:
@@ -179,7 +179,7 @@ def _decrypted(backend: KmsBackend, params: Params, operation: str, prefix: str)
 
 
 def _sealing_key(backend: KmsBackend, name: str, named: str | None) -> Key:
-    """The key of a ciphertext, which must be the one that the request names."""
+    """Return the key of a ciphertext, which must be the one that the request names."""
     if named is not None:
         key = find(backend, named)
         if name_in_ciphertexts(key) != name:
@@ -205,7 +205,7 @@ def _of_data_keys(backend: KmsBackend, params: Params, operation: str) -> Key:
 
 
 def _of_signature(backend: KmsBackend, params: Params, operation: str) -> tuple[Key, str, str]:
-    """The key, the algorithm and the MessageType."""
+    """Return the key, the algorithm and the MessageType."""
     key = usable(find(backend, params["KeyId"]), SIGN, operation)
     algorithm, kind = params["SigningAlgorithm"], params.get("MessageType", signatures.RAW)
     check_algorithm(key, algorithm)

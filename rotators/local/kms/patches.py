@@ -32,7 +32,7 @@ _OF_MOTO: dict[str, Callable[[Key], None] | None] = {
     "UntagResource": check_kept,
     "UpdateKeyDescription": check_kept,
 }
-"""Operations that moto answers, with the check of the key's state (KMS guide, key-state)."""
+"""Operations that moto handles, with the check of the key's state (KMS guide, key-state)."""
 
 _ACROSS_ACCOUNTS = ("ListGrants", "RevokeGrant")
 """Those that another account may call (API reference of each operation, Cross-account use)."""
@@ -42,7 +42,7 @@ _WITHOUT = "WithoutPlaintext"
 
 
 def install(replacements: Replacements) -> None:
-    """Put the replacements in moto's place.
+    """Replace functions of moto.
 
     Args:
         replacements: Keeps the originals.
@@ -72,7 +72,7 @@ def _with_key(
     check: Callable[[Key], None] | None,
     response: KmsResponse,
 ) -> str:
-    """Let moto answer about an existing key, which moto expects to be named by its id."""
+    """Call moto's operation with the id of an existing key, which moto requires."""
     key = find(response.kms_backend, read(name, response.body)["KeyId"], aliases=False)
     if key.account_id != response.current_account:
         if name not in _ACROSS_ACCOUNTS:

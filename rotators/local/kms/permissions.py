@@ -53,7 +53,7 @@ def key_calls(request: SignedRequest) -> list[ApiCall]:
         request: The request.
 
     Returns:
-        The calls. None for a ciphertext that cannot be read: KMS refuses it for every caller.
+        The calls; empty for a ciphertext that cannot be read, which KMS refuses for every caller.
     """
     operation, params = request.operation, request.params
     if operation in _WITHOUT_KEY:
@@ -88,7 +88,7 @@ def _without_key(request: SignedRequest) -> Iterator[ApiCall]:
 
 
 def _alias_calls(request: SignedRequest) -> Iterator[ApiCall]:
-    """An alias and its keys: those before and after a change."""
+    """Yield an alias and its keys: those before and after a change."""
     name, operation = str(request.params.get("AliasName", "")), request.operation
     yield request.call(f"kms:{operation}", _arn(request, name), {"kms:CallerAccount": request.account})
     before = name if operation != "CreateAlias" else None
@@ -98,7 +98,7 @@ def _alias_calls(request: SignedRequest) -> Iterator[ApiCall]:
 
 
 def _named_call(request: SignedRequest, operation: str, named: str, context: _Context) -> ApiCall:
-    """A call on a key that a parameter names, perhaps by an alias."""
+    """Return a call on a key that a parameter names, possibly by an alias."""
     _, slash, alias = named.rpartition("alias/")
     asked: _Context = {"kms:RequestAlias": slash + alias} if slash else {}
     return _key_call(request, operation, named, {**asked, **context})
@@ -128,7 +128,7 @@ def _of_key(key: Key, caller: str) -> _Context:
 
 
 def _asked(request: SignedRequest) -> _Context:
-    """The condition keys of the parameters."""
+    """Return the condition keys of the parameters."""
     operation, params = request.operation, request.params
     found: _Context = {
         f"kms:{key}": _text(params[name]) for name, key in _PARAMETERS.items() if name in params
@@ -155,7 +155,7 @@ def _encryption(params: Mapping[str, Any], prefix: str) -> _Context:
 
 
 def _sealed_for(request: SignedRequest) -> str | None:
-    """The ARN of the key that encrypted the ciphertext of a request."""
+    """Return the ARN of the key that encrypted the ciphertext of a request."""
     try:
         sealed = ciphertexts.parse(base64.b64decode(str(request.params.get("CiphertextBlob", ""))))
     except (KmsRefusal, ValueError):
@@ -172,5 +172,5 @@ def _text(value: Any) -> str | tuple[str, ...]:
 
 
 def _boolean(value: Any) -> str:
-    """A value in the form of conditions, in which booleans are ``true`` and ``false``."""
+    """Return a value in the form of conditions, in which booleans are ``true`` and ``false``."""
     return str(bool(value)).lower() if value is None or isinstance(value, bool) else str(value)

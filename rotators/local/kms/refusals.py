@@ -1,7 +1,7 @@
 """Errors of KMS, by their names in the API.
 
 Sources of the texts: answers recorded on AWS in LocalStack's tests (tests/aws/services/kms), and the KMS
-Developer Guide's table of key states (key-state). Where no source has a text, the message is empty.
+Developer Guide's table of key states (key-state). If no source has a text, the message is empty.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ UNKNOWN_KEY = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or "
     "you are not allowed to access."
 )
-"""What Decrypt answers about the key of a ciphertext, which it may have found."""
+"""Message of Decrypt about the key of a ciphertext, which may or may not exist."""
 
 
 class KmsRefusal(JsonRESTError):

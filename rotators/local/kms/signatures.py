@@ -34,7 +34,7 @@ def check_message(spec: str, algorithm: str, kind: str, message: bytes) -> None:
         message: The message, its digest, or the representative of ML-DSA.
 
     Raises:
-        KmsRefusal: The type does not go with the algorithm, or the digest has another length.
+        KmsRefusal: The type does not fit the algorithm, or the digest has another length.
     """
     if algorithm == _ML_DSA:
         if kind == DIGEST:
@@ -92,7 +92,7 @@ def is_valid(private: Any, algorithm: str, kind: str, message: bytes, signature:
 
 
 def _arguments(algorithm: str, kind: str) -> tuple[Any, ...]:
-    """The arguments of sign and verify in ``cryptography`` after the message."""
+    """Return the arguments of sign and verify in ``cryptography`` after the message."""
     if algorithm in {_ED25519, _ML_DSA}:
         return ()
     digest = _hash(algorithm)

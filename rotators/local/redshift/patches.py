@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def install(replacements: Replacements, options: Options, _client: Callable[..., Any]) -> None:
-    """Put the replacements in moto's place.
+    """Replace functions of moto.
 
     Args:
         replacements: keeps the originals.
@@ -29,5 +29,5 @@ def install(replacements: Replacements, options: Options, _client: Callable[...,
 
 
 def _namespace_arn(cluster: Cluster) -> str:
-    """Return what moto leaves out of an answer; it shows account and Region of a cluster."""
+    """Return a member that moto omits from a response; it contains account and Region of a cluster."""
     return f"{cluster.arn.rpartition(':cluster:')[0]}:namespace:{cluster.unique_cluster_id}"

@@ -60,6 +60,6 @@ def namespace_arn(of: Workgroup) -> str:
     """Return the ARN of a workgroup's namespace.
 
     Args:
-        of: the workgroup.
+        of: workgroup of the namespace.
     """
     return f"arn:aws:redshift-serverless:us-east-1:{ACCOUNT}:namespace/{of.namespace}-id"

@@ -1,1 +1,1 @@
-"""Secrets Manager: rotation, versions and events as the service has them."""
+"""Secrets Manager: rotation, versions and events, as in the service."""

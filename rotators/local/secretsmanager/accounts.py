@@ -1,7 +1,7 @@
 """Secrets of other accounts, which a caller names by their ARN (UG:auth-and-access_examples_cross).
 
-The policies of the secret and of its key must allow the call. The key aws/secretsmanager serves the secret's
-account only: recorded on AWS for GetSecretValue and PutSecretValue (LocalStack's tests,
+The policies of the secret and of its key must allow the call. Only the secret's account may use the key
+aws/secretsmanager: recorded on AWS for GetSecretValue and PutSecretValue (LocalStack's tests,
 test_cross_account_access); UpdateSecret with a value is refused in the same way here.
 """
 
@@ -36,9 +36,9 @@ def owning_backend(
     """Return moto's records of the account that owns the secret of a request.
 
     Args:
-        own: those of the caller's account, in the Region of the request.
+        own: moto's records of the caller's account, in the Region of the request.
         operation: such as ``GetSecretValue``.
-        access_key: of the caller.
+        access_key: access key of the caller.
         params: members of the request.
         lookup: finds secrets, keys and their policies.
 

@@ -4,9 +4,9 @@ The shape is that of real records: GetSecretValue and BatchGetSecretValue (elast
 test-get-secret-value-json.log), a refused call (panther-labs, aws_secretsmanager_retrieve_secrets.yml), and
 DeleteSecret with its response (re:Post, secrets-manager-arn). LookupEvents names a secret as the caller wrote
 it, and by the ARN in the response (our choice; the samples are of log files, which have no such list, and in
-an old example of the User Guide, monitoring-cloudtrail, it is empty).
-KMS's records are those of UG:security-encryption; the local AWS has no key ``aws/secretsmanager``, so there
-are none for secrets without a key of the account.
+an old example of the User Guide, monitoring-cloudtrail, it is empty). KMS's records are those of
+UG:security-encryption; the local AWS has no key ``aws/secretsmanager``, so secrets without a customer managed
+key have no such records.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ApiCalls:
     """The newest calls.
 
     Args:
-        secret: gives the secret with an ARN in a Region, or None.
+        secret: returns the secret with an ARN in a Region, or None.
     """
 
     def __init__(self, secret: Callable[[str, str], SecretResource | None]) -> None:
@@ -69,12 +69,12 @@ class ApiCalls:
     def recorded(
         self, application: Application, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        """Answer a request as an application does; record a call of Secrets Manager, also a refused one.
+        """Let an application answer a request, and record calls of Secrets Manager, including refused ones.
 
         Args:
             application: The application.
             environ: The request.
-            start_response: Of WSGI.
+            start_response: Function of PEP 3333 that begins the answer.
 
         Returns:
             The body of the answer.
@@ -90,7 +90,7 @@ class ApiCalls:
             return start_response(line, headers, *rest)
 
         answer = b"".join(application(environ, start))
-        if not status[0].startswith(_FAILED):  # such an answer is no JSON
+        if not status[0].startswith(_FAILED):  # such a response is not JSON
             self._record(signed, environ, body, status[0], answer)
         return [answer]
 
@@ -141,7 +141,7 @@ class ApiCalls:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    """A request or response; empty if it is no JSON object."""
+    """Return a request or response; empty if it is not a JSON object."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -163,7 +163,7 @@ def _key_calls(
 
 
 def _key_use(cause: dict[str, Any], operation: str, context: dict[str, str], key: str) -> dict[str, Any]:
-    """The record of a call of KMS that Secrets Manager makes for the caller of another one."""
+    """Return the record of a call of KMS that Secrets Manager makes for the caller of another one."""
     new_key = {"keyId": key, "keySpec": "AES_256"} if operation == "GenerateDataKey" else {}
     return {
         **cause,

@@ -1,9 +1,9 @@
 """The service's own events: an event log, on EventBridge's default bus, and in CloudTrail's LookupEvents.
 
-Service events (``RotationStarted`` …) travel as ``AWS Service Event via CloudTrail``
-(UG:cloudtrail_log_entries). ``Secret Label Updated`` is EventBridge's own and no CloudTrail record
-(UG:secret-event-notifications); it is not sent for AWSPENDING and AWSPREVIOUS, and, our choice, not for the
-first stage at CreateSecret. The shape of failures is that seen in public code: ``errorMessage``,
+Service events (``RotationStarted`` …) are sent as ``AWS Service Event via CloudTrail``
+(UG:cloudtrail_log_entries). ``Secret Label Updated`` is EventBridge's own and not a CloudTrail record
+(UG:secret-event-notifications). It is not sent for AWSPENDING and AWSPREVIOUS and, which is not documented,
+not for the first stage at CreateSecret. The shape of failures is that in public code: ``errorMessage``,
 ``additionalEventData.SecretId``.
 """
 
@@ -34,7 +34,7 @@ class EventLog:
     """The events since the start, oldest first.
 
     Args:
-        api_calls: gives CloudTrail's records of API calls, oldest first.
+        api_calls: returns CloudTrail's records of API calls, oldest first.
     """
 
     def __init__(self, api_calls: Callable[[], list[dict[str, Any]]]) -> None:
@@ -118,7 +118,7 @@ class EventLog:
         """Answer CloudTrail's LookupEvents from the service events and the API calls.
 
         Args:
-            region: Region that is asked.
+            region: Region of the request.
             params: The request.
 
         Returns:
@@ -170,7 +170,7 @@ def with_targets(
         options: Options of the local AWS; they set how often each event is delivered to a function.
         rule: Moto's record of the rule.
         event: The event.
-        **named: What else moto's own gets.
+        **named: Further arguments of moto's own function.
     """
     # EventBridge API:DisableRule; a rule with a schedule alone matches no event (API:PutRule).
     if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
@@ -187,13 +187,13 @@ def with_targets(
                     answer = client("lambda", rule.region_name).invoke(
                         FunctionName=arn, InvocationType="Event", Payload=text
                     )
-                    answer["Payload"].read()  # empty; an unread answer keeps its connection open
+                    answer["Payload"].read()  # empty; a response that is not read keeps its connection open
     if len(arns) < len(rule.targets):
         original(rule, event, **named)
 
 
 def _admits(functions: Any, function_arn: str, rule_arn: str) -> bool:
-    """True if a function's policy lets EventBridge call it for a rule; a refusal is logged."""
+    """Return True if a function's policy lets EventBridge call it for a rule; a refusal is logged."""
     try:
         policy = json.loads(functions.get_policy(FunctionName=function_arn)["Policy"])
     except functions.exceptions.ResourceNotFoundException:

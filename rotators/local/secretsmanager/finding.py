@@ -31,7 +31,7 @@ def find(store: SecretsStore, secret_id: str) -> Secret | None:
 
 
 def _get(store: SecretsStore, secret_id: str) -> Secret:
-    """Find a secret, see `find`; a KeyError if there is none."""
+    """Find a secret (see `find`); raise a KeyError if there is none."""
     found = find(store, secret_id)
     if found is None:
         raise KeyError(secret_id)
@@ -39,12 +39,12 @@ def _get(store: SecretsStore, secret_id: str) -> Secret:
 
 
 def _contains(store: SecretsStore, secret_id: str) -> bool:
-    """Return True if there is the secret, see `find`."""
+    """Return True if the secret exists; see `find`."""
     return find(store, secret_id) is not None
 
 
 def _pop(store: SecretsStore, secret_id: str) -> Secret | None:
-    """Remove a secret and return it, see `find`; None if there is none."""
+    """Remove a secret and return it (see `find`); return None if there is none."""
     found = find(store, secret_id)
     return dict.pop(store, found.name) if found is not None else None
 

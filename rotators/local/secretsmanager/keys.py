@@ -21,7 +21,7 @@ from rotators.local.secretsmanager.refusals import refusal
 from rotators.local.secretsmanager.versions import CURRENT, PENDING, PREVIOUS, has_value
 
 DEFAULT_KEY = "DefaultEncryptionKey"
-"""What ListSecretVersionIds calls the key aws/secretsmanager."""
+"""Name of the key aws/secretsmanager in the response of ListSecretVersionIds."""
 
 _OF_AWS = "alias/aws/"
 _OWN = f"{_OF_AWS}secretsmanager"
@@ -68,8 +68,8 @@ def change(secret: FakeSecret, key: str) -> None:
 
     Versions with AWSCURRENT, AWSPENDING or AWSPREVIOUS are encrypted again, and keep their old keys; the
     others stay under their key. So do versions that the caller may not decrypt, and all if the caller may not
-    encrypt with the new key; that is no error (API:UpdateSecret, KmsKeyId; UG:manage_update-encryption-key).
-    A version whose key cannot decrypt also stays under it (not documented).
+    encrypt with the new key; that is not an error (API:UpdateSecret, KmsKeyId;
+    UG:manage_update-encryption-key). A version whose key cannot decrypt also stays under it (not documented).
 
     Args:
         secret: Moto's record of the secret.
@@ -79,7 +79,7 @@ def change(secret: FakeSecret, key: str) -> None:
     changes, may = new != secret.kms_key_id, may_use_key.get()
     for version_id, version in secret.versions.items():
         if not has_value(version):
-            continue  # its value will be encrypted with the key that the secret has then
+            continue  # its value will be encrypted with the key of the secret at that time
         old = version["keys"] = _keys(secret, version)
         if changes and _FOLLOWS & set(version["version_stages"]):
             readable = any(
@@ -106,7 +106,7 @@ def names(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> lis
 
 
 def _keys(secret: FakeSecret | ReplicaSecret, version: Mapping[str, Any]) -> list[str | None]:
-    """The keys of a version: that of the secret, except for versions that an older key encrypted.
+    """Return the keys of a version: that of the secret, except for versions that an older key encrypted.
 
     All versions of a replica are under its own key.
     """

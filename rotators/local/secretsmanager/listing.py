@@ -1,9 +1,9 @@
 """Filters, order and pages of ListSecrets, BatchGetSecretValue and ListSecretVersionIds.
 
-Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They leave open
-what several negations in one filter mean: here, none of them may match. They leave open the order without
-SortOrder: here, the oldest secret is first. The words of description and all are as recorded on AWS by moto's
-tests (test_list_secrets.py).
+Sources: API ListSecrets, BatchGetSecretValue and Filter; User Guide, manage_search-secret. They do not define
+the meaning of several negations in one filter: here, none of them may match. They do not define the order
+without SortOrder: here, the oldest secret is first. The words of description and all are as recorded on AWS
+by moto's tests (test_list_secrets.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_FILTERS = 10
 _MOST_VALUES = 10
 _VALUE = re.compile(r"!?[a-zA-Z0-9 :_@/+=.\-!]{0,512}")
 _WORD = re.compile(r"[^\W_]+")
-_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^A-Z]+|[A-Z]+")  # of a word in camel case
+_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^A-Z]+|[A-Z]+")  # beginning of a word in camel case
 
 
 def check_filters(filters: object) -> None:
@@ -78,7 +78,7 @@ def in_order(secrets: list[Entry], params: Params) -> list[Entry]:
 
     Args:
         secrets: moto's records.
-        params: of ListSecrets.
+        params: parameters of ListSecrets.
 
     Returns:
         The same records, sorted.
@@ -99,7 +99,7 @@ def page(found: list[Element], params: Params, most: int) -> tuple[list[Element]
 
     Args:
         found: all that the request selects, in order.
-        params: of the request. A token is valid for the same request only.
+        params: parameters of the request. A token is valid for the same request only.
         most: highest MaxResults, and its default.
 
     Raises:
@@ -192,7 +192,7 @@ def _words(text: str) -> list[str]:
 
 
 def _has_words(text: str, value: str) -> bool:
-    """Each word of the value begins a word of the text, in any order and case; camel case is many words."""
+    """Return True if each word of the value begins a word of the text, in any order and case."""
     there, wanted = _words(text), _words(value)
     return bool(wanted) and all(any(each.startswith(word) for each in there) for word in wanted)
 

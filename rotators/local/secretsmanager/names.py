@@ -1,7 +1,7 @@
-"""Names of secrets in requests: which operations refuse an invalid one, before they look the secret up.
+"""Names of secrets in requests, and the operations that refuse an invalid one before the look-up.
 
 Recorded on AWS (LocalStack's tests, test_invalid_secret_name) for all operations below but RotateSecret,
-which refused an empty name (hashicorp/terraform-provider-aws#39406). Of other operations nothing is known,
+which refused an empty name (hashicorp/terraform-provider-aws#39406). Nothing is known about other operations,
 so they do not find the secret.
 """
 
@@ -37,7 +37,7 @@ def check_name(params: Mapping[str, Any], member: str) -> None:
 
     Args:
         params: members of the request.
-        member: the one that has the name.
+        member: member with the name.
 
     Raises:
         SecretsManagerClientError: ValidationException.

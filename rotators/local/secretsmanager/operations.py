@@ -1,9 +1,9 @@
 """Secrets Manager's operations where moto answers differently from the service.
 
 Each operation takes the request's parameters, with the caller's ``AccessKey``, and returns the answer's.
-`moto_patches.py` puts them in moto's place. They run with the rotations' lock held, unless they say
-otherwise. Facts are from the API reference and the User Guide; where these leave something open, the
-docstring says what was chosen.
+`moto_patches.py` replaces moto's with them. They run with the rotations' lock held, unless the docstring says
+otherwise. Facts are from the API reference and the User Guide; if these do not define a case, the docstring
+describes the choice.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FUNCTION_ARN = re.compile(
     r"arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
 )
 _ROTATION_TOKEN = re.compile(r"[a-zA-Z0-9-]{36,256}")
-_ASSUMED = "ASIA"  # how the access keys of an assumed role begin (IAM: reference_identifiers)
+_ASSUMED = "ASIA"  # prefix of the access keys of an assumed role (IAM: reference_identifiers)
 _TOKEN_LENGTHS = range(32, 65)
 _MOST_OF_A_PAGE = 100
 _DESCRIBED_ONLY = {"VersionIdsToStages", "ReplicationStatus"}
@@ -68,7 +68,7 @@ class Operations:
 
     Args:
         rotations: starts and drives the rotations.
-        replication: makes the replicas.
+        replication: creates the replicas.
         events: gets the service's events.
         lookup: finds secrets, keys and their policies.
     """
@@ -131,7 +131,7 @@ class Operations:
         version_id: str | None,
         version_stage: str | None,
     ) -> Params:
-        """Read the value of a version, of AWSCURRENT when neither id nor stage is given.
+        """Read the value of a version: of AWSCURRENT if neither id nor stage is passed.
 
         The lock is not held yet.
 
@@ -151,7 +151,7 @@ class Operations:
         """Read the values of up to 20 secrets, named by the request or selected by filters.
 
         A secret of another account, which only its ARN names, is read as GetSecretValue reads it. The API
-        reference asks for the permissions of GetSecretValue for each secret, and does not tell more.
+        reference requires the permissions of GetSecretValue for each secret, and has no further details.
 
         Returns:
             SecretValues; Errors, one for each secret that cannot be read; NextToken if filters select more.
@@ -191,7 +191,7 @@ class Operations:
         return {"SecretValues": values, "Errors": errors, **more}
 
     def list_secrets(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """List the secrets that all filters select; with IncludePlannedDeletion also deleted ones.
+        """List the secrets that match all filters; with IncludePlannedDeletion also deleted ones.
 
         Returns:
             SecretList, and NextToken if there are more.
@@ -232,7 +232,7 @@ class Operations:
         }
 
     def check_create(self, backend: SecretsManagerBackend, params: Params) -> None:
-        """Refuse what CreateSecret refuses and moto does not.
+        """Refuse requests that CreateSecret refuses and moto accepts.
 
         Raises:
             SecretsManagerClientError: the value is not valid, or the name is one of a deleted secret.
@@ -257,7 +257,7 @@ class Operations:
     def put_secret_value(self, backend: SecretsManagerBackend, params: Params) -> Params:
         """Store a value in a new version, or in the empty one that a rotation staged.
 
-        Repeating a call is no error, another value for the same token is one. A RotationToken that is not
+        A repeated call is accepted; another value for the same token is refused. A RotationToken that is not
         that of the running rotation is refused. A call without one is accepted, and fails the rotation
         afterwards if an assumed role made it (UG:troubleshoot_rotation). With no rotation running there is
         nothing to compare it with, so that recorded events can be replayed.
@@ -287,7 +287,7 @@ class Operations:
         return {**_named(secret), "VersionId": token, "VersionStages": stages}
 
     def update_secret(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Change description, key or value. A repeated call is no error; another value for its token is one.
+        """Change description, key or value. A repeated call succeeds; another value for its token is refused.
 
         Of a replica only the key can be changed (UG:standalone-secret).
 
@@ -465,7 +465,7 @@ class Operations:
         return _named(secret)
 
     def validate_resource_policy(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Say what is wrong with a policy, and change nothing.
+        """Validate a policy without a change.
 
         Returns:
             PolicyValidationPassed and ValidationErrors.
@@ -518,16 +518,16 @@ class Operations:
     def adding(
         self, add_secret: Callable[..., Any], backend: SecretsManagerBackend, secret_id: str, **named: Any
     ) -> tuple[FakeSecret, bool]:
-        """Create a secret as moto does, and complete its record: its dates are whole seconds.
+        """Create a secret with moto, and complete its record: its dates are whole seconds.
 
         Args:
             add_secret: moto's own ``SecretsManagerBackend._add_secret``.
             backend: Moto's records of one account and Region.
             secret_id: Name of the secret.
-            **named: What else moto's own gets.
+            **named: Further arguments of moto's own method.
 
         Returns:
-            What moto's own returns.
+            The result of moto's own method.
         """
         is_new = secret_id not in backend.secrets
         secret, has_value = add_secret(backend, secret_id, **named)
@@ -556,7 +556,7 @@ class Operations:
             delete_secret: moto's own ``SecretsManagerBackend.delete_secret``.
             backend: Moto's records of one account and Region.
             secret_id: Name or ARN.
-            **named: What else moto's own gets.
+            **named: Further arguments of moto's own method.
 
         Returns:
             ARN and name of the secret, and DeletionDate.
@@ -570,20 +570,20 @@ class Operations:
             return arn, name, round(date, 3)
 
     def stop_replication_to_replica(self, backend: SecretsManagerBackend, params: Params) -> Params:
-        """Turn a replica, in its own Region, into an independent secret.
+        """Make a replica, in its own Region, an independent secret.
 
         Returns:
             ARN.
 
         Raises:
-            SecretsManagerClientError: the secret is no replica.
+            SecretsManagerClientError: the secret is not a replica.
         """
         replica = backend.describe_secret(params["SecretId"])
         if not isinstance(replica, LocalReplica):
             raise invalid_parameter("Operation not permitted on a primary secret.")
         return {"ARN": self.replication.stop(replica).arn}
 
-    # --- what they share
+    # --- shared helpers
 
     def _writable(self, backend: SecretsManagerBackend, params: Params) -> FakeSecret:
         secret = backend.describe_secret(params["SecretId"])
@@ -615,7 +615,7 @@ class Operations:
 def check_tags(given: list[dict[str, str]], total: int) -> None:
     """Refuse tags that the service refuses (API TagResource, restrictions on tags).
 
-    Keys that begin with ``aws:`` are accepted: tests stand in for the services that set them.
+    Keys that begin with ``aws:`` are accepted, because tests set them instead of the services.
 
     Args:
         given: tags of the request.
@@ -641,7 +641,7 @@ def _named(secret: FakeSecret | ReplicaSecret) -> Params:
 
 
 def _entry(described: Params) -> Params:
-    """A secret as ListSecrets has it: without members of DescribeSecret only."""
+    """Return a secret in the form of ListSecrets: without the members that only DescribeSecret has."""
     return {key: value for key, value in described.items() if key not in _DESCRIBED_ONLY}
 
 
@@ -650,7 +650,7 @@ def _replication(secret: FakeSecret) -> Params:
 
 
 def _token(params: Params, missing: Callable[[str], Exception] = invalid_request) -> str:
-    """The token of a request; without one, the error that ``missing`` makes. SDKs always send one."""
+    """Return the token of a request; without one, the error that ``missing`` makes. SDKs always send one."""
     token: str = params.get("ClientRequestToken") or ""
     if not token:
         raise missing("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
@@ -664,7 +664,7 @@ def _changes_key_only(params: Params) -> bool:
 
 
 def _check_repeated(secret: FakeSecret, token: str, value: versions.Value) -> None:
-    """Refuse another value than that which the version of the token has."""
+    """Refuse a value that differs from that of the token's version."""
     if not versions.same_value(secret.versions[token], value):
         raise refusal(
             "ResourceExistsException",
@@ -674,7 +674,7 @@ def _check_repeated(secret: FakeSecret, token: str, value: versions.Value) -> No
 
 
 def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
-    """Refuse a function that is no function, of another Region, missing, or closed to the service."""
+    """Refuse an ARN of anything but a function, and a missing, closed or other Region's function."""
     parsed = _FUNCTION_ARN.fullmatch(arn)
     if not parsed:
         raise invalid_parameter("RotationLambdaARN is not the ARN of a Lambda function.")
@@ -689,7 +689,7 @@ def _check_function(backend: SecretsManagerBackend, arn: str) -> None:
 
 
 def _admits(statement: Params, account: str) -> bool:
-    """True if a function's policy lets Secrets Manager call it for secrets of an account."""
+    """Return True if a function's policy lets Secrets Manager call it for secrets of an account."""
     principal = statement.get("Principal", {})
     service = principal.get("Service") if isinstance(principal, dict) else None
     if statement.get("Effect") != "Allow" or service != "secretsmanager.amazonaws.com":

@@ -1,7 +1,7 @@
 """The members of Secrets Manager's requests and responses that CloudTrail's records may have.
 
-They are those of the API's model in botocore that are not sensitive there, by operation. What the model does
-not know is left out, so nothing is recorded because a list of names was not complete.
+They are those of the API's model in botocore that are not sensitive there, by operation. Members that are not
+in the model are left out, so an incomplete list of names cannot cause a record of a value.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel, Shape
 
 READ_ONLY = ("BatchGet", "Describe", "Get", "List")
-"""Beginnings of the operations whose responses are not recorded (elastic/integrations,
+"""Prefixes of the operations whose responses are not recorded (elastic/integrations,
 test-get-secret-value-json.log and test-batch-get-secret-value-json.log: ``responseElements`` is null)."""
 
 _LEFT_OUT = {
-    # What a partner needs to rotate its secret, in a form that the partner defines (API reference,
-    # ExternalSecretRotationMetadataItem). The model does not say that it is sensitive, nor that it is not.
+    # Data that a partner needs to rotate its secret, in the partner's form (API reference,
+    # ExternalSecretRotationMetadataItem). The model does not say whether it is sensitive.
     ("RotateSecret", "ExternalSecretRotationMetadata"),
 }
 """Operation and member of a request that the model does not mark as sensitive."""
@@ -33,7 +33,7 @@ def is_operation(name: str) -> bool:
     """Return True if the API has an operation.
 
     Args:
-        name: of the operation.
+        name: name of the operation.
     """
     return name in _operations()
 
@@ -42,7 +42,7 @@ def request_parameters(operation: str, request: object) -> dict[str, Any]:
     """Return a request as CloudTrail writes it: ``secretId``, ``arn``.
 
     Args:
-        operation: of the API.
+        operation: operation of the API.
         request: the members as they were sent.
     """
     if not isinstance(request, dict):
@@ -55,7 +55,7 @@ def response_elements(operation: str, response: object) -> dict[str, Any] | None
     """Return a response as CloudTrail writes it; None for an operation that only reads.
 
     Args:
-        operation: of the API.
+        operation: operation of the API.
         response: the members as they were answered.
     """
     if operation.startswith(READ_ONLY):
@@ -69,14 +69,14 @@ def recorded_message(text: str, request: object, recorded: object) -> str:
     Args:
         text: the message.
         request: the members as they were sent.
-        recorded: what is recorded of them.
+        recorded: recorded parts of them.
     """
     hidden = set(_texts(request)) - set(_texts(recorded)) - {""}
     return "" if any(each in text for each in hidden) else text
 
 
 def _written(value: object, shape: Shape | None) -> Any:
-    """A value without what is sensitive or not of its shape; None if nothing is left of it."""
+    """Return a value without parts that are sensitive or not in the model; None if no part is left."""
     if shape is None or shape.metadata.get("sensitive"):
         return None
     if isinstance(shape, StructureShape) and isinstance(value, dict):

@@ -2,11 +2,10 @@
 
 Sources: API ReplicateSecretToRegions, RemoveRegionsFromReplication, StopReplicationToReplica and
 ReplicationStatusType; User Guide, create-manage-multi-region-secrets and replicate-secrets_troubleshoot. A
-replica is made after the answer, which says InProgress (AWS CLI reference, example of
-replicate-secret-to-regions). What prevents it makes the status Failed, and is not an error of the request.
-
-Not documented, and chosen here: a Region that has a replica in sync keeps it, and a failed replica is tried
-again; the message about a key. Messages that others saw on AWS: a name that is taken (getmoto/moto#7270), a
+replica is created after the response, which contains InProgress (AWS CLI reference, example of
+replicate-secret-to-regions). If it cannot be created, the status becomes Failed; the request does not fail.
+These choices are not documented: a Region keeps a replica that is in sync, a failed replica is tried again,
+and the message about a key. These messages were seen on AWS: a name that is taken (getmoto/moto#7270), a
 replica of another secret, which overwriting does not replace (a public verifier of deployments), and replicas
 that prevent a deletion (rebuy-de/aws-nuke#1127).
 """
@@ -109,7 +108,7 @@ class Replication:
     """The replication of all secrets of one local AWS. Its methods are called with the rotations' lock held.
 
     Args:
-        options: of the local AWS.
+        options: options of the local AWS.
         events: gets the service's events.
     """
 
@@ -120,7 +119,7 @@ class Replication:
     def request(
         self, secret: FakeSecret, replica_regions: Iterable[Mapping[str, str]], force_overwrite: bool
     ) -> list[ReplicaSecret]:
-        """Return the replicas of a secret with those that are to be made in other Regions.
+        """Return the replicas of a secret, including those to be created in other Regions.
 
         Args:
             secret: moto's record.
@@ -151,7 +150,7 @@ class Replication:
         return replicas
 
     def proceed(self, secret: FakeSecret, *, described: bool = False) -> None:
-        """Make the replicas of a secret whose delay is over.
+        """Create the replicas of a secret whose delay has ended.
 
         Args:
             secret: moto's record.
@@ -178,7 +177,7 @@ class Replication:
                 dict.pop(_secrets(replica), secret.name)
 
     def stop(self, replica: LocalReplica) -> FakeSecret:
-        """Make an independent secret of a replica, with its key and a copy of what was replicated.
+        """Make a replica an independent secret, with its key and a copy of the replicated data.
 
         Args:
             replica: moto's record.
@@ -221,7 +220,7 @@ class Replication:
 
 
 def replicas_of(secret: FakeSecret) -> list[LocalReplica]:
-    """Return the replicas of ``secret``; all were made here."""
+    """Return the replicas of ``secret``, which this module created."""
     return cast("list[LocalReplica]", secret.replicas)
 
 
@@ -257,5 +256,5 @@ def _obstacle(replica: LocalReplica) -> str | None:
 
 
 def _secrets(replica: ReplicaSecret) -> Any:
-    """The secrets of a replica's Region."""
+    """Return the secrets of a replica's Region."""
     return secretsmanager_backends[replica.source.account_id][replica.region].secrets

@@ -4,8 +4,8 @@ ValidateResourcePolicy checks the syntax, that no wide range of principals gets 
 not locked out (API:ValidateResourcePolicy). The real service proves the second with a solver. Here a policy
 is public if a statement allows everybody, and no condition limits the callers to fixed values, by the keys
 that the S3 guide lists (access-control-block-public-access, "The meaning of public"). The caller is locked
-out if the policy denies it PutResourcePolicy, so that it could not correct the policy (our reading; the guide
-does not say). The names of the checks are ours.
+out if the policy denies it PutResourcePolicy, so that it could not correct the policy (an assumption; the
+guide does not define it). The names of the checks are not AWS's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIMITING = {
     "aws:sourcevpce",
     "aws:userid",
 }
-"""Condition keys that limit the callers, in small letters."""
+"""Condition keys that limit the callers, in lower case."""
 
 PUBLIC = "The resource policy grants broad access to the secret: it allows the principal * unconditionally."
 LOCKED_OUT = (
@@ -89,7 +89,8 @@ def _locks_out(policy: str, secret: str, caller: str) -> bool:
         "aws:SecureTransport": "true",
     }
     call = ApiCall(caller, "secretsmanager:PutResourcePolicy", secret, context)
-    # The caller's own policies allow it, or the call would not have come here; permissions lock nobody out.
+    # The caller's own policies allow the call, otherwise it would have been refused before. Permissions lock
+    # nobody out.
     denials = [each for each in statements_of(policy) if each["Effect"] == "Deny"]
     return not decide_with(
         [{"Effect": "Allow", "Action": "*", "Resource": "*"}], call, resource=denials
@@ -112,7 +113,7 @@ def _syntax_fault(policy: str) -> str | None:
 
 
 def _statement_fault(statement: Any) -> str | None:
-    """The rules of reference_policies_grammar."""
+    """Return the first fault of a statement by the rules of reference_policies_grammar."""
     if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
         return "A statement lacks an Effect of Allow or Deny."
     if unknown := sorted(statement.keys() - ELEMENTS):
@@ -159,7 +160,7 @@ def _is_limited(conditions: dict[str, dict[str, Any]]) -> bool:
 
 
 def _is_fixed(value: str) -> bool:
-    """False for values that anybody can have."""
+    """Return False for values that any caller can have."""
     return value not in {"*", "0.0.0.0/0", "::/0"} and not value.startswith("arn:*:*:*:*")
 
 

@@ -1,4 +1,4 @@
-"""Rotation as the service does it: validate and return, then call the four steps in the background.
+"""Rotation as in the service: it validates and returns, then calls the four steps in the background.
 
 The rules and their sources (pages as in the service's documentation):
 
@@ -8,9 +8,9 @@ The rules and their sources (pages as in the service's documentation):
 - AWSPENDING on another version than AWSCURRENT means that a rotation is not complete: the call is refused,
   and unless it runs right now, the stuck token's rotation is driven again (API:RotateSecret). The real
   service also retries by itself within the rotation window; here only a call does.
-- A call with the stuck token, or with one that is done, is a repetition and no error.
-- After success AWSPENDING is cleaned up, as the service's maintainers say it is; AWS also documents that
-  it may stay, so code must bear both.
+- A call with the stuck token, or with a completed one, is a repetition and not an error.
+- After success AWSPENDING is removed, as the service's maintainers describe; AWS also documents that it may
+  remain, so code must accept both.
 - AWSCURRENT on a third version in the middle of a rotation: RotationAbandoned, AWSPENDING removed
   (UG:cloudtrail_log_entries). CancelRotateSecret stops the run before its next step and leaves AWSPENDING.
 - RotateImmediately=false calls testSecret alone, with a version that is removed afterwards
@@ -102,7 +102,7 @@ class Rotations:
 
     Args:
         events: receives the service's events.
-        options: of the local AWS.
+        options: options of the local AWS.
     """
 
     def __init__(self, events: EventLog, options: Options) -> None:
@@ -154,11 +154,13 @@ class Rotations:
         return secret is not None
 
     def state(self, secret: FakeSecret) -> RotationState:
-        """The state of a ``secret``, created at the first call. Called with the lock held."""
+        """Return the state of a ``secret``, created at the first call. Called with the lock held."""
         return self._states.setdefault(secret.arn, RotationState())
 
     def request(self, secret: FakeSecret, token: str, *, immediately: bool) -> None:
-        """Start what RotateSecret asks for. Called with the lock held, after the settings are stored.
+        """Start the rotation or test of RotateSecret.
+
+        Called with the lock held, after the settings are stored.
 
         Args:
             secret: with a function ARN.
@@ -175,7 +177,7 @@ class Rotations:
         if running and running.token == token:
             return
         if not running and (CURRENT in stages or PREVIOUS in stages):
-            return  # that rotation is done; a repeated call must not undo it
+            return  # that rotation is complete; a repeated call must not undo it
         # A trial of its own token would replace the value of a stuck rotation, and remove its version.
         stuck = pending not in (None, current, token) or (pending == token and not immediately)
         if running or stuck:
@@ -196,7 +198,7 @@ class Rotations:
         self.state(secret).last_changed = dt.datetime.now(dt.UTC)
 
     def wait(self, secret_arn: str, token: str, timeout: float) -> RotationOutcome:
-        """Wait until no run of the token is under way, and tell how the last one ended.
+        """Wait until no run of the token is active, and return the outcome of the last one.
 
         Args:
             secret_arn: the secret.
@@ -207,7 +209,7 @@ class Rotations:
             The outcome.
 
         Raises:
-            LocalStackError: there is none in time.
+            LocalStackError: no outcome in time.
         """
 
         def ended() -> bool:
@@ -224,12 +226,12 @@ class Rotations:
             return self._states[secret_arn].outcomes[token]
 
     def forget(self) -> None:
-        """Forget the rotations of secrets that are gone; runs end before their next step."""
+        """Delete the state of rotations of deleted secrets; their runs end before their next step."""
         with self.lock:
             self._states.clear()
 
     def refuse_more(self) -> None:
-        """Let no run begin another step."""
+        """Prevent all runs from beginning another step."""
         with self.lock:
             self._stopping = True
 
@@ -300,7 +302,7 @@ class Rotations:
         return StepRecord(run.secret.arn, run.token, step, now, seconds, kind, error.get("errorMessage"))
 
     def _judge(self, run: Run, record: StepRecord) -> tuple[Result, str | None] | None:
-        """The result and message if the rotation ends after a step, else None."""
+        """Return the result and message if the rotation ends after a step, else None."""
         current = versions.holder(run.secret, CURRENT)
         if current not in (run.current, run.token) and not run.test_only:
             return "abandoned", None

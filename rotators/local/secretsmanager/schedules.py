@@ -2,8 +2,8 @@
 
 Times are UTC. ``NextRotationDate`` is the last second of the next window, in whole seconds
 (API:DescribeSecret, the latest date, and its sample answer). A window of days begins at midnight and ends
-with the day; one of hours lasts one hour (API:RotationRulesType). Where the window of rate() in hours begins
-is not documented: here, with the hour in which the interval ends.
+with the day; one of hours lasts one hour (API:RotationRulesType). The beginning of the window of rate() in
+hours is not documented: here, it is the hour in which the interval ends.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def next_rotation(rules: Mapping[str, Any], last: dt.datetime, now: dt.datetime)
 
 
 def _length(begin: dt.datetime, duration: str | None, *, hourly: bool) -> dt.timedelta:
-    """The length of a window."""
+    """Return the length of a window."""
     if duration:
         return dt.timedelta(hours=int(duration.removesuffix("h")))
     return dt.timedelta(hours=1 if hourly else 24 - begin.hour)
@@ -106,7 +106,7 @@ def _check_expression(expression: str) -> None:
 
 
 def _occurrences(cron: Cron, now: dt.datetime) -> CronSim:
-    """The times after `now`.
+    """Return the times after `now`.
 
     Raises:
         CronSimError: a field is not valid, or the day never comes.

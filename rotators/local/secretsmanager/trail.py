@@ -1,6 +1,6 @@
 """CloudTrail's records, and LookupEvents: conditions, pages and errors, as in its API reference.
 
-Not simulated: its rate of two requests per second, the minutes until an event is there, Insights events.
+It does not simulate the rate of two requests per second, the delay of some minutes, and Insights events.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def record(time: dt.datetime, name: str, region: str, account: str, **members: A
     """Return a record of an event.
 
     Args:
-        time: of the event, in UTC.
-        name: of the event.
-        region: in which it happened.
-        account: in which it happened.
+        time: time of the event, in UTC.
+        name: name of the event.
+        region: Region of the event.
+        account: account of the event.
         members: the further members, which also replace those that all records have.
     """
     return {
@@ -70,7 +70,7 @@ def element(
 
     Args:
         record: the record.
-        time: of the event, in UTC.
+        time: time of the event, in UTC.
         kind: type of its resources.
         resources: their names. An event of the service itself has none: it names its secret in
             ``additionalEventData`` only.
@@ -96,7 +96,7 @@ def lookup(records: Iterable[dict[str, Any]], region: str, params: dict[str, Any
 
     Args:
         records: elements of its answer, of all Regions; ``CloudTrailEvent`` is not encoded yet.
-        region: Region that is asked; it has the events of its own calls only.
+        region: Region of the request; it has only the events of its own calls.
         params: The request: LookupAttributes (at most one), StartTime, EndTime, EventCategory, MaxResults,
             NextToken.
 
@@ -154,7 +154,7 @@ def _is_attribute(attribute: dict[str, Any]) -> bool:
 
 
 def _with_attributes(records: Iterable[dict[str, Any]], params: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """The records with the attribute that the request names; looked at first, because few records have it."""
+    """Return the records with the attribute of the request. It is compared first: few records have it."""
     for attribute in params.get("LookupAttributes") or ():
         key, value = attribute["AttributeKey"], attribute["AttributeValue"]
         if key in {"ResourceName", "ResourceType"}:
@@ -182,7 +182,7 @@ def _token(params: dict[str, Any], last: dict[str, Any]) -> str:
 
 
 def _place(params: dict[str, Any]) -> tuple[float, str] | None:
-    """The position of the last event of the page before; None for the first page."""
+    """Return the position of the last event of the page before; None for the first page."""
     if "NextToken" not in params:
         return None
     try:

@@ -1,7 +1,7 @@
 """The versions of one secret and their stages, kept in moto's own record of it.
 
 A version is moto's dict: ``version_id``, ``version_stages``, ``createdate`` and at most one of
-``secret_string`` and ``secret_binary`` (base64). One with neither is staged, but holds no value yet.
+``secret_string`` and ``secret_binary`` (base64). One with neither has a stage, but no value yet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Value:
     content: str
 
     def __repr__(self) -> str:
-        """Name the kind only; the content is the secret."""
+        """Show only the kind, because the content is secret."""
         return f"Value({self.key})"
 
 
@@ -134,7 +134,7 @@ def put(secret: FakeSecret, token: str, value: Value, stages: Sequence[str], mov
 
 
 def attach(secret: FakeSecret, stage: str, token: str, moved: StageMoved) -> None:
-    """Move a stage to a version; AWSPREVIOUS follows AWSCURRENT by itself.
+    """Move a stage to a version, and AWSPREVIOUS with AWSCURRENT.
 
     Args:
         secret: Moto's record of the secret.
@@ -184,7 +184,7 @@ def _version(secret: FakeSecret, token: str) -> Version:
 
 
 def _make_room(secret: FakeSecret, token: str) -> None:
-    """Prune versions without a stage above 100, oldest first, never one that is less than a day old."""
+    """Delete versions without a stage above 100, oldest first, but none that is less than a day old."""
     if token in secret.versions:
         return
     excess = len(secret.versions) + 1 - _MAX_VERSIONS

@@ -62,7 +62,7 @@ class ActiveDirectoryServer(PrivateServer):
 
     def __init__(self, settings: Sequence[str] = ("old password allowed period = 0",)) -> None:
         super().__init__()
-        self._uid = None  # Samba demands that root owns its files
+        self._uid = None  # Samba requires that root owns its files
         self._settings = tuple(settings)
         self.clear_port = 0
 
@@ -109,7 +109,7 @@ class ActiveDirectoryServer(PrivateServer):
     def _command(self) -> list[str]:
         self.clear_port = free_port()
         ports = f"{self.port}:636,{self.clear_port}:389"
-        # Interactive, it ends when its stdin does.
+        # In interactive mode, it ends with its stdin.
         samba = [str(self._samba), "-i", "-M", "single", "--no-process-group", "-s", "smb.conf"]
         return [sys.executable, "-I", "-S", private_network.__file__, ports, *samba, "--debuglevel=3"]
 
@@ -118,12 +118,12 @@ class ActiveDirectoryServer(PrivateServer):
 
         Args:
             user: name as ``username`` in secrets; the administrator when left out.
-            password: of the user; the administrator's when left out.
+            password: password of the user; the administrator's when left out.
 
         Returns:
             The connection; ``bound`` is False if the server rejected the login.
         """
-        import ldap3  # noqa: PLC0415 - only those who talk to it need the driver
+        import ldap3  # noqa: PLC0415 - only clients need the driver
 
         server = ldap3.Server("127.0.0.1", self.port, use_ssl=True, get_info=ldap3.NONE)
         login: Any = (password or self.password).encode()
@@ -158,7 +158,7 @@ class ActiveDirectoryServer(PrivateServer):
 
 
 def upn(name: str) -> str:
-    """The user principal name of a user; a name with a domain as it is.
+    """Return the user principal name of a user; a name with a domain as it is.
 
     Args:
         name: with or without domain.
@@ -167,7 +167,7 @@ def upn(name: str) -> str:
 
 
 def encoded(password: str) -> bytes:
-    """A password as a value of ``unicodePwd``."""
+    """Return a password as a value of ``unicodePwd``."""
     return f'"{password}"'.encode("utf-16-le")
 
 
@@ -180,7 +180,7 @@ def add_user(connection: Connection, name: str, password: str) -> str:
         password: clear text.
 
     Returns:
-        Its DN, which has nothing of the name.
+        Its DN, which does not contain the name.
 
     Raises:
         LocalStackError: the server refused it.
@@ -219,7 +219,7 @@ def _configuration(place: Path, settings: Sequence[str]) -> str:
         "server services = ldap",
         "interfaces = lo",
         "bind interfaces only = yes",
-        # Plain connections may set passwords: that rotations use TLS is our doing, not the server's.
+        # Unencrypted connections may set passwords, so that only the rotator ensures the use of TLS.
         "ldap server require strong auth = no",
         *(f"{key} = {place / name}" for key, name in folders.items()),
         *settings,

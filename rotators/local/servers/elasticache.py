@@ -17,7 +17,7 @@ class ElastiCacheServer(RedisServer):
 
     Attributes:
         api: client of the service, after ``use``.
-        access: rights of the users, as AWS's access string has them.
+        access: rights of the users, in the form of AWS's access string.
     """
 
     engine = "elasticache"
@@ -52,7 +52,7 @@ class ElastiCacheServer(RedisServer):
         """Make a password the only one of a user.
 
         Args:
-            arn: of the user.
+            arn: ARN of the user.
             password: clear text.
         """
         self.api.modify_user(UserId=arn.rpartition(":")[2], Passwords=[password])
@@ -61,7 +61,7 @@ class ElastiCacheServer(RedisServer):
         """Delete a user.
 
         Args:
-            arn: of the user.
+            arn: ARN of the user.
         """
         self.api.delete_user(UserId=arn.rpartition(":")[2])
 

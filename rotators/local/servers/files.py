@@ -13,10 +13,10 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; an existing one is replaced.
 
     Args:
-        path: of the file.
+        path: path of the file.
         text: its content.
     """
     path.unlink(missing_ok=True)
-    # Opened with its mode: a chmod afterwards would leave a moment in which others can read.
+    # Opened with its mode, because other users could read the file before a later chmod.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

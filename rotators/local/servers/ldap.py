@@ -92,7 +92,7 @@ class LdapServer(PrivateServer):
         for module in self._modules:
             if not Path(_MODULES, f"{module}.so").exists():
                 raise ServerNotFound(f"the module {module} of OpenLDAP was not found on this machine")
-        # Copies, because AppArmor (Ubuntu) keeps the installed program from files outside of its own folders.
+        # Copies, because AppArmor (Ubuntu) denies the installed program files outside of its own folders.
         for name in ("slapd", "slapadd"):
             shutil.copy(program, self.directory / name)
         (self.directory / "data").mkdir()
@@ -121,7 +121,7 @@ class LdapServer(PrivateServer):
             f'rootdn "cn=root,{SUFFIX}"',
             f"rootpw {password_hash(self.password)}",
             "directory data",
-            # Nothing here outlives the process.
+            # The data is deleted with the process.
             "dbnosync",
             _ACCESS,
             *self._settings,
@@ -145,7 +145,7 @@ class LdapServer(PrivateServer):
 
     def _is_up(self, log: str) -> bool | None:
         up = super()._is_up(log)
-        # It begins to listen after this line, on the Unix socket last.
+        # It begins to listen after this log line, last on the Unix socket.
         return None if up and not self._listens() else up
 
     def _listens(self) -> bool:
@@ -169,12 +169,12 @@ class LdapServer(PrivateServer):
 
         Args:
             user: DN; the administrator when left out.
-            password: of the user; the administrator's when left out.
+            password: password of the user; the administrator's when left out.
 
         Returns:
             The connection; ``bound`` is False if the server rejected the password.
         """
-        import ldap3  # noqa: PLC0415 - only those who talk to it need the driver
+        import ldap3  # noqa: PLC0415 - only its clients need the driver
 
         server = ldap3.Server(self._socket, get_info=ldap3.NONE)
         login: Any = (password or self.password).encode()
@@ -217,7 +217,7 @@ def _dn(name: str) -> str:
 
 
 def password_hash(password: str) -> str:
-    """A password as a value of ``userPassword`` with the scheme that every server has."""
+    """Return a password as a value of ``userPassword`` with the scheme that every server has."""
     salt = secrets.token_bytes(8)
     digest = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
     return "{SSHA}" + base64.b64encode(digest + salt).decode()

@@ -62,7 +62,7 @@ class MariaDbServer(PrivateServer):
     Attributes:
         defaults: the options that every server gets.
         install_options: the options of the program that makes a data directory.
-        version: of the server that runs.
+        version: version of the server that runs.
         clearing: SQL that drops the users of a new data directory.
     """
 
@@ -70,17 +70,17 @@ class MariaDbServer(PrivateServer):
     test_options: Mapping[str, Any] = {"tls": False}
     ready_text = "ready for connections"
     failed_texts = ("Aborting",)
-    stop_signal = signal.SIGKILL  # it would write to its data directory for a second, which is then removed
+    stop_signal = signal.SIGKILL  # else it would write to its data directory, which is removed
     version: str
     clearing = "DELETE FROM mysql.global_priv WHERE User IN ('root', '');\nFLUSH PRIVILEGES;"
     defaults: Mapping[str, str] = {
         "bind-address": "127.0.0.1",
-        # No socket outside of the server's own directory, no name service, no binary log.
+        # No socket outside of the server's directory, no name service, no binary log.
         "socket": "socket",
         "skip-name-resolve": "1",
         "skip-log-bin": "1",
         "character-set-server": "utf8mb4",
-        # Nothing here outlives the process, so nothing needs to survive a power cut.
+        # The data is deleted with the process, so it need not survive a power failure.
         "innodb-flush-log-at-trx-commit": "0",
         "innodb-buffer-pool-size": "32M",
         "innodb-log-file-size": "16M",
@@ -102,14 +102,14 @@ class MariaDbServer(PrivateServer):
     def _prepare(self) -> None:
         found = self.find()
         self._program, self.version = found.server, found.version
-        # A server that starts clears its folder of temporary tables, other servers' included.
+        # A starting server deletes all temporary tables in its folder, including those of other servers.
         self._settings |= {name: str(self.directory / folder) for name, folder in _FOLDERS.items()}
         (self.directory / _FOLDERS["tmpdir"]).mkdir()
         certificate = {name: str(self.directory / file) for name, file in _CERTIFICATE.items()}
         self._settings |= certificate if self.tls else {"ssl": "0"}
         self._own()
         self._initialise(found)
-        # The server runs this before it takes connections. The users without a password are gone by then.
+        # The server runs this before it accepts connections. The users without a password are then deleted.
         create = f"CREATE USER 'root'@'%' {self.identified(self.password)};"
         grant = "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
         write_private(self.directory / "init.sql", f"{self.clearing}\n{create}\n{grant}\n")
@@ -148,7 +148,7 @@ class MariaDbServer(PrivateServer):
         )
 
     def identified(self, password: str) -> str:
-        """The clause of CREATE USER and ALTER USER for a password, as a hash if the server takes one.
+        """Return the clause of CREATE USER and ALTER USER for a password, if possible as a hash.
 
         Args:
             password: password to set.
@@ -206,7 +206,7 @@ class MariaDbServer(PrivateServer):
         Args:
             value: value of a secret; None for the superuser's.
         """
-        import pymysql  # noqa: PLC0415 - only those who talk to it need the driver
+        import pymysql  # noqa: PLC0415 - only its clients need the driver
 
         value = value or self.secret()
         roots = value.get("sslrootcert")

@@ -28,7 +28,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "log_destination": "stderr",
     "logging_collector": "off",
-    # Nothing here outlives the process, so nothing needs to survive a power cut.
+    # The data is deleted with the process, so it need not survive a power failure.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -36,10 +36,10 @@ _SETTINGS = {
 
 
 class _Store(PrivateServer):
-    """The PostgreSQL that stores the users. It takes no logins except through its socket.
+    """The PostgreSQL that stores the users. It accepts logins only through its socket.
 
     Args:
-        settings: further settings, which replace ours.
+        settings: further settings, which replace the defaults.
     """
 
     engine = "documentdb"
@@ -87,7 +87,7 @@ class _Store(PrivateServer):
 
 
 class MongoServer(PrivateServer):
-    """A private server that takes TLS only.
+    """A private server that accepts only TLS.
 
     Args:
         settings: further settings of the PostgreSQL behind it.
@@ -103,7 +103,7 @@ class MongoServer(PrivateServer):
         super().__init__()
         self.tls = tls
         self._store = _Store(settings or {})
-        self._uid = None  # the gateway may run as anybody
+        self._uid = None  # the gateway may run as any user
 
     @classmethod
     def find(cls) -> Path:
@@ -142,7 +142,7 @@ class MongoServer(PrivateServer):
         self._store.stop()
 
     def store_log(self) -> str:
-        """The log of the PostgreSQL so far."""
+        """Return the log of the PostgreSQL so far."""
         return self._store.log()
 
     def execute(self, command: str, value: object, database: str = "admin", **fields: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class MongoServer(PrivateServer):
 
         Args:
             command: its name.
-            value: of the field with the command's name.
+            value: value of the field with the command's name.
             database: that it runs in.
             **fields: further fields.
 
@@ -166,7 +166,7 @@ class MongoServer(PrivateServer):
         Args:
             value: value of a secret; None for the administrator's.
         """
-        import pymongo  # noqa: PLC0415 - only those who talk to it need the driver
+        import pymongo  # noqa: PLC0415 - only its clients need the driver
 
         value = value or self.secret()
         roots = value.get("sslrootcert")
@@ -193,10 +193,10 @@ class MongoServer(PrivateServer):
         """See DatabaseServer.create_user.
 
         Args:
-            name: of the user.
+            name: name of the user.
             password: clear text, inside TLS.
             database: that the user belongs to.
-            roles: of the user.
+            roles: roles of the user.
             **fields: further fields of ``createUser``.
         """
         self.execute("createUser", name, database, pwd=password, roles=list(roles), **fields)

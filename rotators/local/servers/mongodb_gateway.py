@@ -2,8 +2,8 @@
 
 It is test code. Names, passwords and logins (SCRAM-SHA-256) are the extension's. The extension knows two sets
 of roles, and neither customData, authenticationRestrictions, mechanisms nor users per database. The gateway
-keeps these in a table, in the transaction that changes the user, and applies them. A role `no-own-password`
-stands for MongoDB's users that may not change their own password; the extension's users may.
+keeps these in a table, in the transaction that changes the user, and applies them. The role `no-own-password`
+marks users that may not change their own password, as in MongoDB; the extension's users may change it.
 
 Run by `mongodb.py` as a process: ``python mongodb_gateway.py SETTINGS``, a JSON file.
 """
@@ -38,14 +38,14 @@ _ADMINISTRATORS = {"root", "userAdmin", "userAdminAnyDatabase"}
 _ADMINISTERED = ("roles", "customData", "authenticationRestrictions")
 """Fields of a user that only administrators may change."""
 _MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256"]
-"""Those that MongoDB gives a user with a new password; no login with the first one works here."""
+"""Mechanisms that MongoDB sets for a user with a new password; here, no login with the first one works."""
 _CONNECTIONS = 4
 _INTERNAL = "documentdb_api_internal"
 _STORED_ROLES = [{"role": "readAnyDatabase", "db": "admin"}]
 
 
 class Refused(Exception):
-    """An answer that says no."""
+    """An answer that refuses a command."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -81,7 +81,7 @@ class GatewaySession:
 
     Args:
         store: PostgreSQL.
-        address: of the client.
+        address: address of the client.
     """
 
     def __init__(self, store: GatewayStore, address: str) -> None:
@@ -90,7 +90,7 @@ class GatewaySession:
         self._conversation: dict[str, str] = {}
 
     async def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a command."""
+        """Return the answer to a command."""
         name = next(iter(command))
         try:
             return {**await self._run(name, command), "ok": 1.0}
@@ -246,17 +246,17 @@ SESSIONS: list[GatewaySession] = []
 
 
 def role_name(name: str, db: str) -> str:
-    """The name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
+    """Return the name in PostgreSQL of a user; users of other databases than ``admin`` have longer ones.
 
     Args:
-        name: of the user.
-        db: that it belongs to.
+        name: name of the user.
+        db: database of the user.
     """
     return name if db == "admin" else f"{name}@{db}"
 
 
 def new_user(role: str, password: str) -> str:
-    """The argument of the extension's create_user.
+    """Return the argument of the extension's create_user.
 
     Args:
         role: name in PostgreSQL of the user.
@@ -278,7 +278,7 @@ async def _user(store: Any, name: str, db: str) -> dict[str, Any] | None:
 
 
 async def _describe(store: Any, name: str, db: str, command: dict[str, Any]) -> None:
-    """Store what a command says about a user."""
+    """Store the fields of a command about a user."""
     fields = {key: command[key] for key in (*_ADMINISTERED, "mechanisms") if key in command}
     if "pwd" in command:
         fields.setdefault("mechanisms", _MECHANISMS)
@@ -307,7 +307,7 @@ async def _serve(store: GatewayStore, reader: asyncio.StreamReader, writer: asyn
             body = await reader.readexactly(length - 16)
             if kind == 2013:  # noqa: PLR2004 - OP_MSG
                 answer = b"\0\0\0\0\0" + bson.encode(await session.answer(bson.decode(body[5:])))
-            else:  # OP_QUERY, with which drivers ask what the server is
+            else:  # OP_QUERY, with which drivers ask for the kind of the server
                 asked = bson.decode(body[body.index(b"\0", 4) + 9 :])
                 answer = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(await session.answer(asked))
             kind = kind if kind == 2013 else 1  # noqa: PLR2004 - OP_MSG; OP_REPLY

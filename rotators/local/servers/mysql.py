@@ -13,7 +13,7 @@ from rotators.local.servers.private import version_of
 
 
 class MySqlServer(MariaDbServer):
-    """As MariaDbServer; see there. MySQL makes its data directory itself."""
+    """See MariaDbServer. MySQL creates its data directory itself."""
 
     engine = "mysql"
     clearing = "DROP USER 'root'@'localhost';"
@@ -29,7 +29,7 @@ class MySqlServer(MariaDbServer):
         "innodb-buffer-pool-size": "32M",
         "loose-innodb-redo-log-capacity": "8M",  # unknown to releases before 8.0.30
     }
-    # Without certificates, because servers get others, and no private key should be in a cache.
+    # Without certificates, because servers get their own, and a cache should not have a private key.
     install_options = (
         "--no-defaults",
         "--initialize-insecure",
@@ -48,7 +48,7 @@ class MySqlServer(MariaDbServer):
             Its program and version.
 
         Raises:
-            ServerNotFound: there is none; a MariaDB under that name does not count.
+            ServerNotFound: there is no MySQL; a MariaDB under that name does not count.
         """
         server = Path(os.environ.get("MYSQL_BIN", "/usr/sbin")).resolve() / "mysqld"
         version = version_of(server, r"Ver ([\d.]+)(?!.*MariaDB)")
@@ -61,7 +61,7 @@ class MySqlServer(MariaDbServer):
 
     def identified(self, password: str) -> str:
         """See MariaDbServer.identified. The server keeps the password out of its logs itself."""
-        from pymysql.converters import escape_string  # noqa: PLC0415 - only those who talk to it need the driver
+        from pymysql.converters import escape_string  # noqa: PLC0415 - only its clients need the driver
 
         return f"IDENTIFIED WITH caching_sha2_password BY '{escape_string(password)}'"
 
@@ -71,7 +71,7 @@ class MySqlServer(MariaDbServer):
 
     def _launch(self) -> None:
         super()._launch()
-        # It holds the password. MariaDB's holds a hash only.
+        # It contains the password; MariaDB's contains only a hash.
         (self.directory / "init.sql").unlink()
 
 

@@ -39,7 +39,7 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "log_destination": "stderr",
     "logging_collector": "off",
-    # Nothing here outlives the process, so nothing needs to survive a power cut.
+    # The data is deleted with the process, so it need not survive a power failure.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -77,7 +77,7 @@ class _Postgres(DatabaseServer):
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server; see DatabaseServer."""
+        """Return a Secrets Manager value for a user of this server; see DatabaseServer."""
         return super().secret(username, password, **{"dbname": self.dbname, **extra})
 
     def execute(self, statement: str, params: Sequence[object] = (), dbname: str | None = None) -> list[Any]:
@@ -104,7 +104,7 @@ class _Postgres(DatabaseServer):
             password: password to set.
             connection: any connection.
         """
-        from psycopg import sql  # noqa: PLC0415 - only those who talk to it need the driver
+        from psycopg import sql  # noqa: PLC0415 - only its clients need the driver
 
         verifier = connection.pgconn.encrypt_password(
             password.encode(), name.encode(), self.encryption.encode()
@@ -113,7 +113,7 @@ class _Postgres(DatabaseServer):
 
     def drop_user(self, name: str) -> None:
         """See DatabaseServer.drop_user."""
-        from psycopg import sql  # noqa: PLC0415 - only those who talk to it need the driver
+        from psycopg import sql  # noqa: PLC0415 - only its clients need the driver
 
         with self.connect() as connection:
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
@@ -129,7 +129,7 @@ class _Postgres(DatabaseServer):
         Args:
             value: value of a secret; None for the superuser's.
         """
-        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
+        import psycopg  # noqa: PLC0415 - only its clients need the driver
 
         value = value or self.secret()
         roots = value.get("sslrootcert")
@@ -153,7 +153,7 @@ class _Postgres(DatabaseServer):
         Args:
             value: value of a secret.
         """
-        import psycopg  # noqa: PLC0415 - only those who talk to it need the driver
+        import psycopg  # noqa: PLC0415 - only its clients need the driver
 
         try:
             self.connect(value).close()
@@ -168,9 +168,9 @@ class PostgresServer(_Postgres, PrivateServer):
     """A private server with SCRAM; see PrivateServer.
 
     Args:
-        settings: lines of postgresql.conf beside the defaults, such as ``{"log_statement": "all"}``.
-        hba: lines of pg_hba.conf that come before the default, which wants TLS and SCRAM from everybody.
-        tls: False for a server that everybody uses without TLS.
+        settings: lines of postgresql.conf in addition to the defaults, such as ``{"log_statement": "all"}``.
+        hba: lines of pg_hba.conf before the default, which requires TLS and SCRAM.
+        tls: False for a server without TLS.
 
     Attributes:
         version: the major version of the server that runs.
@@ -241,14 +241,14 @@ class PostgresServer(_Postgres, PrivateServer):
 
     def _initialise(self, binaries: Path) -> None:
         """Make the data directory."""
-        # No user is trusted later: pg_hba.conf is replaced, and the superuser gets a password first.
+        # This trust is temporary: the superuser gets a password, and then pg_hba.conf is replaced.
         options = ("-U", self.superuser, "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
 
         def make() -> None:
             command = (binaries / "initdb", "-D", "data", *options)
             try:
                 self._run(*command, "--locale=C.UTF-8")
-            except ServerStartFailed:  # not every system has that locale
+            except ServerStartFailed:  # some systems lack that locale
                 self._run(*command, "--locale=C")
 
         self._fill("data", self._installed / "initdb", options, make)
@@ -268,7 +268,7 @@ class PostgresServer(_Postgres, PrivateServer):
         """Return the verifier of the superuser's password: no statement has the password itself."""
         from psycopg import pq  # noqa: PLC0415 - only those who start a server need the driver
 
-        driver = pq.PGconn.connect_start(b"-")  # makes verifiers without a connection
+        driver = pq.PGconn.connect_start(b"-")  # computes verifiers without a connection
         try:
             return driver.encrypt_password(
                 self.password.encode(), self.superuser.encode(), b"scram-sha-256"
@@ -280,7 +280,7 @@ class PostgresServer(_Postgres, PrivateServer):
         data = self.directory / "data"
         settings = {"listen_addresses": "127.0.0.1", **self._settings, "port": str(self.port)}
         lines = [f"{name} = '{value}'" for name, value in settings.items()]
-        # Not replaced by a new file: this one belongs to the server's user.
+        # Not replaced by a new file, because this one belongs to the server's user.
         with (data / "postgresql.auto.conf").open("w") as file:
             file.write("\n".join(lines) + "\n")
         return [str(self._program), "-D", str(data)]
@@ -289,13 +289,13 @@ class PostgresServer(_Postgres, PrivateServer):
         pid = self._running().pid
         with contextlib.suppress(FileNotFoundError, IndexError):
             lines = (self.directory / "data" / "postmaster.pid").read_text().splitlines()
-            # A file of before a restart may still lie there.
+            # A file from before a restart may still exist.
             if lines[7].strip() in {"ready", "standby"} and int(lines[0]) == pid:
                 return True
         return False if f"[{pid}] FATAL" in log else None
 
     def _readable(self, binaries: Path) -> Path:
-        """The binaries where the server's user can read them: a home of root's is closed to others."""
+        """Return a path of the binaries that the server's user can read; root's home is closed to others."""
         try:
             self._run(binaries / "postgres", "--version")
         except (OSError, ServerStartFailed):
@@ -318,13 +318,13 @@ class ExternalPostgres(_Postgres):
     outlives_us = True
 
     def __init__(self, url: str) -> None:
-        from psycopg import ProgrammingError  # noqa: PLC0415 - only those who talk to it need the driver
+        from psycopg import ProgrammingError  # noqa: PLC0415 - only its clients need the driver
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - the same
 
         try:
             parts = conninfo_to_dict(url)
         except ProgrammingError:
-            # libpq's text repeats the URL, and with it the password.
+            # libpq's text repeats the URL, which contains the password.
             raise LocalStackError("DATABASE_URL is not a libpq URL", remedy=_URL_FORM) from None
         if missing := [key for key in ("host", "user", "password") if not parts.get(key)]:
             raise LocalStackError(f"DATABASE_URL lacks {', '.join(missing)}", remedy=_URL_FORM)

@@ -1,6 +1,6 @@
-"""Files with which servers begin: made once for each program, kept in the user's cache, and copied.
+"""Initial files of servers: created once for each program, kept in the user's cache, and copied.
 
-Making them takes up to half a minute, copying them a tenth of a second.
+Their creation takes up to half a minute, a copy a tenth of a second.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def prepare(folder: Path, program: Path, options: Sequence[str], make: Callable[[], object]) -> None:
-    """Fill a folder with the files of a new server: a copy from the cache, or made now and kept there.
+    """Fill a folder with the files of a new server: a copy from the cache, or new files that are also cached.
 
     Args:
         folder: does not exist yet.
-        program: makes the files; each release of it makes others.
-        options: of the program.
+        program: creates the files; each release creates different ones.
+        options: options of the program.
         make: runs the program, so that the folder has the files. All servers get the same ones, with every
             password in them.
     """
@@ -38,7 +38,7 @@ def prepare(folder: Path, program: Path, options: Sequence[str], make: Callable[
 
 
 def _kept(program: Path, options: Sequence[str]) -> Path | None:
-    """The folder in the cache; None if this user has no cache."""
+    """Return the folder in the cache; None if this user has no cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - raises no error
     if not os.path.isabs(cache):  # noqa: PTH117 - a string
         return None
@@ -53,4 +53,4 @@ def _keep(folder: Path, kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=kept.parent) as place:
         copy = Path(place, "copy")
         shutil.copytree(folder, copy, symlinks=True)
-        copy.rename(kept)  # as a whole, because other processes may make it too
+        copy.rename(kept)  # in one step, because other processes may create it too

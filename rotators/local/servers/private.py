@@ -1,7 +1,7 @@
-"""A private server: everything that is the same for all of them.
+"""A private server: the parts that all private servers share.
 
-A module beside this one says what is particular about one kind of server: how to find its program, which
-files and settings it needs, and how to see that it is up. See `redis.py` for the smallest example.
+The module of each kind of server adds the search for its program, its files and settings, and the check that
+it is up. `redis.py` is the smallest example.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class DatabaseServer:
 
     Attributes:
         engine: Name of its kind, as in secrets.
-        host, port: Where it listens.
+        host, port: Address on which it listens.
         superuser, password: Login of the administrator.
         ca: File with the certificate of its authority; None without TLS.
-        outlives_us: True if it runs on after this process, which then has to drop the users it made.
+        outlives_us: True if it continues after this process, which then has to drop the users that it
+            created.
         administered: False if only a service of AWS changes its users, so that no secret names an admin.
     """
 
@@ -72,7 +73,7 @@ class DatabaseServer:
     def secret(
         self, username: str | None = None, password: str | None = None, **extra: Any
     ) -> dict[str, Any]:
-        """A Secrets Manager value for a user of this server.
+        """Return a Secrets Manager value for a user of this server.
 
         Args:
             username: the user; the administrator when left out.
@@ -97,8 +98,8 @@ class DatabaseServer:
         """Create an ordinary user that may log in.
 
         Args:
-            name: of the user.
-            password: clear text. It is sent as a hash where the server takes one.
+            name: name of the user.
+            password: clear text. It is sent as a hash if the server accepts one.
         """
         raise NotImplementedError
 
@@ -106,15 +107,15 @@ class DatabaseServer:
         """Drop a user if it exists. Only a server that outlives this process needs it.
 
         Args:
-            name: of the user.
+            name: name of the user.
         """
         raise NotImplementedError
 
     def client(self, user: str) -> tuple[str, str]:
-        """The shell command with which a person logs in as a user.
+        """Return the shell command with which a person logs in as a user.
 
         Args:
-            user: of the server.
+            user: user of the server.
 
         Returns:
             The environment variable for the password, and the command.
@@ -141,7 +142,7 @@ class DatabaseServer:
 class PrivateServer(DatabaseServer):
     """A server on loopback for this process alone: TLS, its own directory and a free port.
 
-    Use as a context manager, or start and stop it. It ends with this process, however that ends.
+    Use as a context manager, or start and stop it. It ends with this process in every case.
 
     A subclass defines `engine`, `find`, `_prepare` and `_command`, and either `ready_text` or `_is_up`.
 
@@ -150,7 +151,7 @@ class PrivateServer(DatabaseServer):
         directory: all of its files, from its start to its end; the certificates are ``ca.pem``,
             ``server.pem`` and ``server.key`` in it.
         tls: True if it gets certificates.
-        ready_text: in its log as soon as it takes connections.
+        ready_text: text in its log as soon as it accepts connections.
         failed_texts: each is in its log if it gave up.
         port_taken_text: in its log if its port was in use.
         ready_seconds: seconds within which it must come up.
@@ -208,11 +209,11 @@ class PrivateServer(DatabaseServer):
         raise NotImplementedError
 
     def _command(self) -> list[str]:
-        """The command that runs the server on `port`; files that name the port are written here."""
+        """Return the command that runs the server on `port`; files that name the port are written here."""
         raise NotImplementedError
 
     def _is_up(self, log: str) -> bool | None:
-        """Check by the log whether it takes connections.
+        """Check, in the log, whether it accepts connections.
 
         Args:
             log: Its log since its start.
@@ -225,7 +226,7 @@ class PrivateServer(DatabaseServer):
         return False if any(text in log for text in self.failed_texts) else None
 
     def start(self) -> Self:
-        """Make the server and wait until it takes connections.
+        """Create the server and wait until it accepts connections.
 
         Returns:
             The server itself.
@@ -262,22 +263,22 @@ class PrivateServer(DatabaseServer):
         Raises:
             ServerStartFailed: it did not come up.
         """
-        # Process numbers are reused, so only what it logs from here on counts.
+        # Process ids are reused, so only log lines from here on count.
         before = len(self.log())
         self._running().restart(self.restart_signal, down)
         if not self._came_up(before):
             raise self._failure()
 
     def log(self) -> str:
-        """The server's log so far."""
+        """Return the server's log so far."""
         return (self.directory / "log").read_text(errors="replace")
 
     def pause(self) -> None:
-        """Freeze the server and its sessions: the kernel accepts connections, and no answer comes."""
+        """Pause all processes of the server: the kernel accepts connections, and no answer comes."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -337,13 +338,13 @@ class PrivateServer(DatabaseServer):
         Args:
             command: the program and its arguments, never a password.
             stdin: its input.
-            environment: Variables in addition to our own.
+            environment: Variables in addition to those of this process.
 
         Returns:
             Its output.
 
         Raises:
-            ServerStartFailed: it failed; the cause has what it said.
+            ServerStartFailed: it failed; the cause contains its output.
         """
         done = subprocess.run(
             command,
@@ -377,7 +378,7 @@ def find_program(program: str, variable: str, places: Sequence[str], missing: Se
         missing: the error if it is in none of them.
 
     Returns:
-        Its path, with the name it was found by: some programs behave by their names.
+        Its path, with the name by which it was found, because some programs depend on their name.
 
     Raises:
         ServerNotFound: there is none, or the variable names a directory without one.
@@ -397,14 +398,14 @@ def free_port() -> int:
 
 @functools.lru_cache
 def version_of(program: Path, pattern: str) -> str | None:
-    """The version of a server program; each is asked once.
+    """Return the version of a server program; each program is run once.
 
     Args:
         program: understands ``--version``.
-        pattern: finds the version, as its first group, in what the program says.
+        pattern: finds the version, as its first group, in the output.
 
     Returns:
-        The version; None if the program is not there, cannot run, or says something else.
+        The version; None if the program is missing, cannot run, or has another output.
     """
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout

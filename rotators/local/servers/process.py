@@ -1,4 +1,4 @@
-"""Server processes that never outlive us, and the user they run as."""
+"""Server processes that end with this process, and their user."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rotators.local.errors import LocalStackError, ServerStartFailed
 from rotators.local.servers import supervisor
 
 _STOP_SECONDS = 60.0
-# All that a server has to know; the rest of our environment may hold credentials.
+# The variables that a server needs; other variables of this process may contain credentials.
 _ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "ICU_DATA")
 
 
 class ServerProcess:
-    """A running server that ends, with its directory, when this process does, however that happens.
+    """A running server that ends, and whose directory is removed, when this process ends in any way.
 
     Args:
-        command: Program and arguments; never a password, because everybody can list them.
-        directory: Where it runs; removed when it ends.
+        command: Program and arguments, without passwords, because every user can list them.
+        directory: Its working directory; removed when it ends.
         log: File to which its stdout and stderr are appended.
         stop_signal: Makes it end at once.
-        uid: Numeric id of the user it runs as; None means ours.
+        uid: Numeric id of its user; None for the user of this process.
 
     Attributes:
         pid: Process id of the server.
@@ -47,7 +47,8 @@ class ServerProcess:
         uid: int | None = None,
     ) -> None:
         self._owner = os.getpid()
-        # Its own session: Ctrl-C in the terminal must reach us alone, who then stop the server in order.
+        # Its own session: Ctrl-C in the terminal must reach only this process, which then stops the server in
+        # order.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__],
             stdin=subprocess.PIPE,
@@ -76,7 +77,7 @@ class ServerProcess:
         Raises:
             LocalStackError: the server did not end within a minute.
         """
-        # A forked child inherits this object and its exit hook, but not the right to stop our server.
+        # A forked child inherits this object and its exit hook, but must not stop the server.
         if os.getpid() != self._owner:
             return
         atexit.unregister(self.stop)
@@ -120,7 +121,7 @@ class ServerProcess:
 
 
 def identity(uid: int | None) -> dict[str, Any]:
-    """The arguments with which ``subprocess`` runs a program as another user.
+    """Return the arguments with which ``subprocess`` runs a program as another user.
 
     Args:
         uid: the user's numeric id, also taken as its group's; ``None`` changes nothing.

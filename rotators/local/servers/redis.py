@@ -20,7 +20,7 @@ _SYSTEM = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 
 
 class RedisServer(PrivateServer):
-    """A private server that takes TLS only.
+    """A private server that accepts only TLS.
 
     Args:
         settings: further lines of its configuration file.
@@ -59,9 +59,9 @@ class RedisServer(PrivateServer):
         self._program = self.find()
 
     def _command(self) -> list[str]:
-        # Of the password, which everybody could read in a command, only the hash is written.
+        # Only the hash of the password is written, because every user could read it in a command.
         lines = [
-            # A second address, for another host name; the hyphen makes it optional.
+            # A second address, for another host name. The hyphen makes it optional.
             "bind 127.0.0.1 -127.0.0.2",
             "port 0",
             f"tls-port {self.port}",
@@ -69,7 +69,7 @@ class RedisServer(PrivateServer):
             "tls-key-file server.key",
             "tls-ca-cert-file ca.pem",
             "tls-auth-clients no",
-            # Nothing here outlives the process.
+            # The data is deleted with the process.
             'save ""',
             *self._settings,
         ]
@@ -92,7 +92,7 @@ class RedisServer(PrivateServer):
         All commands share a session. The driver's TLS reads the system's certificates too, so a login takes
         longer than a hundred commands.
         """
-        import redis  # noqa: PLC0415 - only those who talk to it need the driver
+        import redis  # noqa: PLC0415 - only its clients need the driver
 
         if self._admin is None:
             tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": self.ca, "ssl_check_hostname": True}
@@ -130,7 +130,7 @@ class RedisServer(PrivateServer):
 
 
 def password_hash(password: str) -> str:
-    """A password as a rule of ``ACL SETUSER`` that does not show it; ``!`` in place of ``#`` removes it."""
+    """Return the hash of a password as a rule of ``ACL SETUSER``; ``!`` instead of ``#`` removes it."""
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"
 
 

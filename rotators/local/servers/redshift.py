@@ -1,4 +1,4 @@
-"""A private PostgreSQL server in place of Amazon Redshift: its users may have md5 passwords."""
+"""A private PostgreSQL server instead of Amazon Redshift: its users may have md5 passwords."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _REMOVE_ATTEMPTS = 20
 
 
 def main() -> None:
-    """Start what the first line asks for, restart it for every further one, and clean up in the end."""
+    """Start the server of the first line, restart it for every further line, and clean up at the end."""
     os.chdir("/")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
@@ -69,7 +69,7 @@ def _stop(server: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
     if server.poll() is not None:
         return
     _signal(server.pid, stop_signal)
-    # A paused process acts on nothing but SIGKILL until it is resumed.
+    # A paused process handles only SIGKILL until it is resumed.
     for pid in [*children(server.pid), server.pid]:
         _signal(pid, signal.SIGCONT)
     try:
@@ -81,7 +81,7 @@ def _stop(server: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
 
 
 def _remove(directory: Path) -> None:
-    # More than once: a process that is just dying may still write.
+    # More than once, because a process that is ending may still write.
     for _ in range(_REMOVE_ATTEMPTS):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
@@ -97,7 +97,7 @@ def _say(answer: dict[str, Any]) -> None:
     try:
         print(json.dumps(answer), flush=True)
     except BrokenPipeError:
-        # The owner is gone already; what is left in the buffer must not fail again at exit.
+        # The parent has ended; the rest of the buffer must not cause an error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -107,24 +107,24 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The ids of the processes that a process started and that still run.
+    """Return the ids of the processes that a process started and that still run.
 
     Args:
-        pid: of the parent.
+        pid: process id of the parent.
     """
     return [child for child, parent in _parents() if parent == pid]
 
 
 def _parents() -> Iterator[tuple[int, int]]:
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True)  # noqa: S607 - where ps lies differs
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True)  # noqa: S607 - the path of ps differs between systems
         for row in listed.stdout.splitlines():
             child, parent = row.split()
             yield int(child), int(parent)
         return
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (stat := _read(entry / "stat")):
-            # The command's name, in parentheses, may itself hold spaces and parentheses.
+            # The command's name, in parentheses, may itself contain spaces and parentheses.
             yield int(entry.name), int(stat.rpartition(")")[2].split()[1])
 
 

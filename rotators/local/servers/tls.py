@@ -1,6 +1,6 @@
-"""Certificates of the local servers, from a certificate authority of their own.
+"""Certificates of the local servers, from their own certificate authority.
 
-Local servers use TLS because the real ones do: a rotator that is only tested without TLS is not tested.
+Local servers use TLS like real ones, so that tests of rotators include TLS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-"""The names by which a local server is reached."""
+"""The host names of a local server."""
 
 
 class Validity(NamedTuple):
@@ -33,7 +33,7 @@ class Validity(NamedTuple):
     ends: timedelta
 
 
-# A container's clock may lag behind its host's; a certificate from the future is refused.
+# A container's clock may be behind its host's, and a certificate from the future is refused.
 VALID = Validity(timedelta(minutes=-5), timedelta(days=30))
 
 
@@ -55,19 +55,19 @@ class Certificates:
 def issue(
     directory: Path, names: Sequence[str] = LOOPBACK_NAMES, *, validity: Validity = VALID
 ) -> Certificates:
-    """Make a certificate authority and one server certificate of it.
+    """Create a certificate authority, and one server certificate by it.
 
-    The authority's key is never written and is gone afterwards, so that no other certificate can be issued.
+    The authority's key is never written, so that no other certificate can be issued.
 
     Args:
         directory: an existing directory; gets ``ca.pem``, ``server.pem`` and ``server.key``.
         names: host names and IP addresses that the certificate is for, at least one.
-        validity: of the server's certificate; the authority's is valid in any case.
+        validity: validity of the server's certificate; the authority's is valid in any case.
 
     Returns:
         The paths of the three files.
     """
-    # trustme gives each authority a random name: clients that trust two must not mistake one for the other.
+    # trustme gives each authority a random name, so that clients which trust two can distinguish them.
     authority = trustme.CA(path_length=0)
     now = datetime.now(UTC)
     issued = authority.issue_cert(*names, not_before=now + validity.begins, not_after=now + validity.ends)

@@ -6,7 +6,7 @@ from rotators.local.servers.redis import RedisServer
 
 
 class ValkeyServer(RedisServer):
-    """As RedisServer; see there. The program is ``valkey-server``, found by VALKEY_BIN or on PATH."""
+    """See RedisServer. The program is ``valkey-server``, found by VALKEY_BIN or on PATH."""
 
     engine = "valkey"
     product = "valkey"

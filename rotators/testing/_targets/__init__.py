@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Return the engines that have a target, in alphabetical order. No driver is imported."""
+    """Return the engines that have a target, in alphabetical order. No driver is imported.
+
+    Returns:
+        Names such as ``postgres``.
+    """
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
@@ -38,6 +42,9 @@ def open_server(engine: str) -> Any:
 
     Args:
         engine: one of `names`.
+
+    Returns:
+        An object of a class of ``rotators.local.servers``; as a context manager, it runs the server.
     """
     return _server_of(engine).for_up()
 
@@ -47,6 +54,9 @@ def small_server(engine: str) -> Any:
 
     Args:
         engine: one of `names`.
+
+    Returns:
+        An object of a class of ``rotators.local.servers``; as a context manager, it runs the server.
 
     Raises:
         ServerNotFound: its programs are not on this machine.
@@ -60,6 +70,9 @@ def running(engine: str) -> Iterator[Target]:
 
     Args:
         engine: one of `names`.
+
+    Yields:
+        The target.
 
     Raises:
         ServerNotFound, ServerStartFailed: there is no server, or it does not start.

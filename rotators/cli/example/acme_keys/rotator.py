@@ -1,7 +1,7 @@
 """The engine: the API keys of an HTTP service.
 
-Differences from other targets: a user has two keys at most, and both work. One request sets the pair, so the
-current key works until the next rotation. Any key of a user may set the pair, so no admin is needed.
+Differences from other targets: a user has at most two keys, and both are valid. One request sets the pair, so
+the current key is valid until the next rotation. Each key of a user may set the pair, so no admin is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS = 5.0
 
 
 def rotator() -> EngineRotator:
-    """The entry point: the rotator of these keys."""
+    """Return the rotator of these keys; the entry point."""
     return EngineRotator(AcmeKeysEngine())
 
 
@@ -65,7 +65,7 @@ class AcmeKeysSession:
         """Connect, and log in with the key."""
         with self._answered():
             self._connection.connect()
-        # A change must use this connection: to open another one may take time, in which a rotation begins.
+        # A change must use this connection: while another one is opened, a later rotation could begin.
         self._connection.auto_open = 0
         self.check()
 
@@ -75,7 +75,7 @@ class AcmeKeysSession:
         self._call("GET", "/whoami")
 
     def set_pair(self, user: str, old: str, new: str) -> None:
-        """See KeepsTwo.set_pair. The service takes the user from the header."""
+        """See KeepsTwo.set_pair. The service reads the user from the header."""
         del user
         self._call("PUT", "/keys", {"keys": [old, new]})
 
@@ -102,7 +102,7 @@ class AcmeKeysSession:
 
 
 def _header(secret: Secret, key: str) -> str:
-    """A member of the secret as a header's value: headers lose blanks at the ends, and take ASCII only."""
+    """Return a member of the secret as a header's value: ASCII without blanks at the ends."""
     text = secret.text(key)
     if not text.isascii() or not text.isprintable() or text != text.strip():
         raise SecretFormatError(

@@ -1,4 +1,4 @@
-"""An example of a service: users with at most two API keys each. Put your own in its place.
+"""An example of a service: users with at most two API keys each. Replace it with your own.
 
 ``python -m acme_keys.service SECRET_FILE`` runs it on loopback, and writes a secret's first value.
 """
@@ -19,8 +19,8 @@ class Service:
     """The service on a free port of loopback; use as a context manager.
 
     Attributes:
-        users: user to the digests of its keys.
-        port: where it listens.
+        users: digests of the keys, by user.
+        port: port on which it listens.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,12 @@ class Service:
         self._server.server_close()
 
     def set_keys(self, user: str, *keys: str) -> None:
-        """Make these the keys of a user, as its operator would."""
+        """Set the keys of a user, as an operator of the service would.
+
+        Args:
+            user: name of the user.
+            *keys: all keys of the user, in clear text.
+        """
         self.users[user] = {_digest(key) for key in keys}
 
 
@@ -67,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
 
 def _digest(key: str) -> str:

@@ -21,7 +21,7 @@ def target() -> Iterator[AcmeKeysTarget]:
 
 
 class TestAcmeKeys(RotatorContractV2, RotatorRacesV1, RotatorCrashesV1):
-    """`dual` promises that the current key works at every instant, and the kit holds it to that."""
+    """With `dual`, the current key is valid at every moment; the kit checks this."""
 
     rotator = "acme-keys"
     strategy = "dual"
