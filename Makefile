@@ -337,7 +337,8 @@ dist: choices $(BUILD) $(SBOM) ## Create the files of a release in dist/, with a
 sizes: $(BUILD) ## Measure the artifact with each driver, and write the table in docs/reference/artifact.md
 	@$(find_python); $(find_lambda_python); .venv-build/bin/python artifact/sizes.py
 
-# A Python of Lambda's version with Lambda's runtime client, which runs the artifact locally.
+# A Python of Lambda's version with Lambda's runtime client, which runs the artifact locally. The client gets byte code
+# at once: otherwise the first function that may write it does, and cold starts before and after that differ.
 .PHONY: runtime
 runtime: $(RUNTIME) ## Install the runtime that runs the artifact on this machine
 
@@ -347,7 +348,8 @@ runtime: $(RUNTIME) ## Install the runtime that runs the artifact on this machin
 
 $(RUNTIME): .venv-lambda/bin/python | $(call uv_for,$(RUNTIME))
 	@echo "Installing Lambda's runtime client into .venv-lambda (once) ..."; rm -f .venv-lambda/.runtime-*; \
-	$(call pip_install,$<,--require-hashes --only-binary=:all: -r locks/runtime.txt) && touch $@
+	$(call pip_install,$<,--require-hashes --only-binary=:all: -r locks/runtime.txt) && \
+	$< -m compileall -q .venv-lambda/lib && touch $@
 
 .PHONY: deploy-local
 deploy-local: $(DEV) $(RUNTIME) ## Deploy the template into a local AWS, and rotate with the artifact
