@@ -1,4 +1,4 @@
-"""What one invocation of a function tells its log line, its metrics and its audit records."""
+"""The facts of one invocation of a function for its log line, its metrics and its audit records."""
 
 from __future__ import annotations
 

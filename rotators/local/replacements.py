@@ -1,4 +1,4 @@
-"""Replacements of other packages' functions and methods, for a time."""
+"""Temporary replacements of other packages' functions and methods."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ class HasMembers(Protocol):
 
 @runtime_checkable
 class HasForms(Protocol):
-    """An engine that stores new credentials in the form that a secret names. The declaration is optional.
+    """An engine whose secrets name the form of new credentials. The declaration is optional.
 
     Attributes:
         form_members: those of ``members`` that name the form. An admin's session gets them from the user's
@@ -266,7 +266,7 @@ class AcceptsPrevious(Protocol):
 
 @runtime_checkable
 class Advises(Protocol):
-    """An engine that knows how its servers remove the cause of a failed login. The declaration is optional.
+    """An engine that declares next actions for causes of failed logins. The declaration is optional.
 
     Attributes:
         remedies: one sentence for each cause, by key of ``CAUSES`` (logins/causes.py) or ``REFUSALS``
