@@ -133,5 +133,5 @@ def test_an_unusable_setting_is_a_configuration_error(
     variable: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, text)
-    with pytest.raises(ConfigurationError, match="no client for secretsmanager"):
+    with pytest.raises(ConfigurationError, match="a client for secretsmanager could not be created"):
         clients.secrets_manager()
