@@ -6,6 +6,7 @@ import json
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import pytest
 from functions.rotate import handler as rotate
 from functions.store import handler as store
 from rotators.core import registry
-from rotators.core.errors import RotatorsError, TargetRefused
+from rotators.core.errors import CredentialsRejected, RotatorsError, SecretDeleted, TargetRefused
 from rotators.engines import Dual, EngineRotator, Password, PasswordRules
 from rotators.local.aws import LocalAws
 from rotators.testing._case import step_event
@@ -63,6 +64,36 @@ class LeakyEngine:
         raise refused(secret)
 
 
+class LeakyReset(LeakyRotator):
+    """Rejects all values except the admin's, and shows its credential when it sets one."""
+
+    def verify(self, rotation: Any) -> None:
+        if rotation.pending["username"] != "admin":
+            raise CredentialsRejected("not this one")
+
+
+class LeakySession:
+    """A login of AWSCURRENT that shows the credential which it should set."""
+
+    account = "app"
+
+    def check(self, other: str = "") -> None: ...
+
+    def set_pair(self, user: str, old: str, new: str) -> None:
+        raise refused({"api_key": new})
+
+
+class LeakySetting(LeakyEngine):
+    """An engine that accepts AWSCURRENT only."""
+
+    @contextmanager
+    def login(self, secret: Any, settings: Any) -> Iterator[Any]:
+        del settings
+        if secret["api_key"] != KEYS[0]:
+            raise CredentialsRejected("not this one")
+        yield LeakySession()
+
+
 class LeakyEngineRotator(EngineRotator):
     """The rotator of that engine."""
 
@@ -74,14 +105,26 @@ class LeakyEngineRotator(EngineRotator):
         LeakyRotator().check_value(value, settings)
 
 
-@pytest.fixture(params=[LeakyRotator, LeakyEngineRotator])
-def installed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(EntryPoint, "load", lambda _: request.param)
+Install = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Returns a function that installs a rotator in place of all others."""
+
+    def chosen(made: Callable[[], object]) -> None:
+        monkeypatch.setattr(EntryPoint, "load", lambda _: made)
+        registry.load.cache_clear()
+
     entry = EntryPoint("acme-keys", "nowhere:rotator", "rotators")
     monkeypatch.setattr(registry, "registered", lambda: [entry])
+    yield chosen
     registry.load.cache_clear()
-    yield
-    registry.load.cache_clear()
+
+
+@pytest.fixture(params=[LeakyRotator, LeakyEngineRotator])
+def installed(request: pytest.FixtureRequest, install: Install) -> None:
+    install(request.param)
 
 
 def value(key: str, **more: object) -> dict[str, Any]:
@@ -90,9 +133,8 @@ def value(key: str, **more: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def arn(aws: LocalAws, installed: None) -> Iterator[str]:
+def arn(aws: LocalAws) -> Iterator[str]:
     """A secret with a current and a previous version."""
-    del installed
     client = aws.client("secretsmanager")
     name = f"short/{uuid.uuid4().hex}"
     arn = client.create_secret(Name=name, SecretString=json.dumps(value(KEYS[2])))["ARN"]
@@ -126,6 +168,7 @@ def shown(text: str) -> list[str]:
     return [key for key in KEYS if key in text]
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("step", ["setSecret", "testSecret", "finishSecret"])
 def test_a_failed_step_shows_no_short_credential(
     aws: LocalAws, arn: str, step: str, capsys: pytest.CaptureFixture[str]
@@ -136,6 +179,7 @@ def test_a_failed_step_shows_no_short_credential(
     assert not shown(text)
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -157,9 +201,43 @@ def test_no_command_shows_a_short_credential(arn: str, arguments: tuple[str, ...
     assert not shown(done.text)
 
 
+def test_a_failed_repair_shows_no_short_credential(aws: LocalAws, arn: str, install: Install) -> None:
+    install(LeakyReset)
+    client = aws.client("secretsmanager")
+    admin = client.create_secret(
+        Name=f"short/{uuid.uuid4().hex}", SecretString=json.dumps(value(KEYS[2], username="admin"))
+    )["ARN"]
+    client.put_secret_value(SecretId=arn, SecretString=json.dumps(value(KEYS[0], masterarn=admin)))
+    done = command("repair", arn, "--idle")
+    client.delete_secret(SecretId=admin, ForceDeleteWithoutRecovery=True)
+    assert "target-refused" in done.text
+    assert not shown(done.text)
+
+
+def test_a_failed_rollback_shows_no_short_credential(arn: str, install: Install) -> None:
+    install(lambda: EngineRotator(LeakySetting()))
+    done = command("rollback", arn, "--yes")
+    assert "target-refused" in done.text
+    assert not shown(done.text)
+
+
 @pytest.mark.usefixtures("installed", "aws")
 def test_a_failed_store_shows_no_short_credential(capsys: pytest.CaptureFixture[str]) -> None:
     text = failure(lambda: store({"Name": "short/stored", "Value": value(KEYS[0], broken=True)}))
     text += "".join(capsys.readouterr())
     assert "ValueError" in text
     assert not shown(text)
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_unchecked_short_credential_is_masked_too(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the secret; its name contains the credential."""
+    monkeypatch.setenv("VALIDATE_SECRETS", "false")
+    name = f"short/{uuid.uuid4().hex}/@+="
+    client = aws.client("secretsmanager")
+    client.create_secret(Name=name, SecretString="{}")
+    client.delete_secret(SecretId=name, RecoveryWindowInDays=7)
+    with pytest.raises(SecretDeleted) as caught:
+        store({"Name": name, "Value": value("@+=")})
+    client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    assert "@+=" not in str(caught.value)
