@@ -147,10 +147,13 @@ def public_members(rotator: Rotator | None) -> Collection[str]:
 
 
 def declared_members(rotator: Rotator | None) -> Members:
-    """The members that a rotator declares; none if it declares none.
+    """Return the members that a rotator declares; none if it declares none.
 
     Args:
         rotator: any rotator; None for none.
+
+    Returns:
+        Public members and members of the credential.
     """
     credential = rotator.credential_members if isinstance(rotator, DeclaresCredential) else ()
     return Members(public_members(rotator), credential)

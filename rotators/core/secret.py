@@ -47,7 +47,7 @@ MOST_LEVELS = 100
 
 
 class Members(NamedTuple):
-    """The members that a rotator declares for its secrets, as `Secret.sensitive` takes them.
+    """Members that a rotator declares for its secrets; the arguments of `Secret.sensitive`.
 
     Attributes:
         public: keys, beside PUBLIC_KEYS, that name a target or an identity.

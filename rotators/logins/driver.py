@@ -117,7 +117,8 @@ class Driver:
         dialect: SQLAlchemy's name for it, if that differs from its name.
         reconnects: True if its function creates a client that opens connections by itself later. Such a
             client is created by the module of the driver's name in ``rotators.client.integrations``.
-        credential: members of the secret, beside ``password``, that ``parameters`` sends as the credential.
+        credential: members of the secret, beside ``password``, that are the credential, so that no error
+            shows their values.
     """
 
     name: str

@@ -71,7 +71,7 @@ def declared_members_of(value: Secret | None, settings: Settings) -> Members:
         settings: settings of the rotation function.
 
     Returns:
-        Keys of the secret's JSON object.
+        Public members and members of the credential.
     """
     try:
         return declared_members(rotator_of(value, settings) if value is not None else None)
