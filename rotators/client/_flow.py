@@ -424,4 +424,4 @@ def _classified(error: Exception, secret: Secret, driver: Driver) -> FailedLogin
     if isinstance(error, OSError) or type(error).__module__ != "builtins":
         # An error of a library. One that an application raises itself keeps its traceback.
         error = without_frames(error)
-    return FailedLogin(verdict, redacted(error, secret.sensitive()))
+    return FailedLogin(verdict, redacted(error, secret.sensitive(credential=driver.credential)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from rotators.core.secret import Members
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -116,6 +118,22 @@ class DeclaresMembers(Protocol):
     def public_members(self) -> Collection[str]: ...  # noqa: D102 - see Attributes
 
 
+@runtime_checkable
+class DeclaresCredential(Protocol):
+    """An optional part of a rotator: its secrets have a credential under keys other than ``password``.
+
+    Errors show no value of these members, however short it is. Of other members they may show values of
+    fewer than four characters and numbers of fewer than six digits, because any text may hold these by
+    chance.
+
+    Attributes:
+        credential_members: keys that are the credential, such as an API key or a private key.
+    """
+
+    @property
+    def credential_members(self) -> Collection[str]: ...  # noqa: D102 - see Attributes
+
+
 def public_members(rotator: Rotator | None) -> Collection[str]:
     """Return the members that a rotator declares as public; none if it declares none.
 
@@ -126,3 +144,16 @@ def public_members(rotator: Rotator | None) -> Collection[str]:
         Keys of the secret's JSON object.
     """
     return rotator.public_members if isinstance(rotator, DeclaresMembers) else ()
+
+
+def declared_members(rotator: Rotator | None) -> Members:
+    """Return the members that a rotator declares; none if it declares none.
+
+    Args:
+        rotator: any rotator; None for none.
+
+    Returns:
+        Public members and members of the credential.
+    """
+    credential = rotator.credential_members if isinstance(rotator, DeclaresCredential) else ()
+    return Members(public_members(rotator), credential)

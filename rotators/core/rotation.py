@@ -19,11 +19,12 @@ from rotators.core.errors import (
     VersionConflict,
 )
 from rotators.core.progress import Moment, Rejected
+from rotators.core.secret import Members
 from rotators.core.settings import Settings
 from rotators.core.states import Stage, holder, may_act
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from rotators.core.errors import RotatorsError
     from rotators.core.secret import Secret
@@ -55,11 +56,11 @@ class Seen:
     """Values that were read. Iteration yields their strings that errors must not contain.
 
     Attributes:
-        public: members that the rotator declares as public, once it is known.
+        members: those that the rotator declares, once it is known.
     """
 
     def __init__(self) -> None:
-        self.public: Collection[str] = ()
+        self.members = Members()
         self._values: list[Secret] = []
 
     def add(self, value: Secret) -> None:
@@ -72,7 +73,7 @@ class Seen:
 
     def __iter__(self) -> Iterator[str]:
         for value in self._values:
-            yield from value.sensitive(self.public)
+            yield from value.sensitive(*self.members)
 
 
 @dataclass

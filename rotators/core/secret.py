@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from rotators.core.errors import SecretFormatError
 
@@ -43,6 +44,18 @@ AWS_NAMES = {
 
 MOST_LEVELS = 100
 """Greatest depth of the JSON of a secret. Python parses deeper JSON than it can write or search."""
+
+
+class Members(NamedTuple):
+    """Members that a rotator declares for its secrets; the arguments of `Secret.sensitive`.
+
+    Attributes:
+        public: keys, beside PUBLIC_KEYS, that name a target or an identity.
+        credential: keys, beside ``password``, that are the credential.
+    """
+
+    public: Collection[str] = ()
+    credential: Collection[str] = ()
 
 
 class Secret(Mapping[str, object]):
@@ -145,24 +158,27 @@ class Secret(Mapping[str, object]):
         stored = {name: value for key, value in values.items() for name in self._stored_names.get(key, [key])}
         return Secret({**self._values, **stored})
 
-    def sensitive(self, public: Collection[str] = ()) -> frozenset[str]:
+    def sensitive(self, public: Collection[str] = (), credential: Collection[str] = ()) -> frozenset[str]:
         """Return every string and number in the secret, at any depth, that must not be shown anywhere.
 
-        Short values count only under ``password``: a mask for others would make messages unreadable.
+        Short values count only in the credential: a mask for others would make messages unreadable.
 
         Args:
             public: keys, beside PUBLIC_KEYS, whose values may be shown.
+            credential: keys, beside ``password``, that are the credential. Their values are never shown, even
+                if the keys are public too.
 
         Returns:
-            Texts of at least 4 characters, or of at least 6 if they are only digits; ``password`` of any
-            length.
+            Texts of at least 4 characters, or of at least 6 if they are only digits; those of the credential
+            of any length.
         """
         private = {
             key: value for key, value in self._values.items() if key not in PUBLIC_KEYS and key not in public
         }
         # Digits occur in ARNs and ports, so a number must be longer to count.
         found = {text for text in _strings(private) if len(text) >= (6 if text.isdigit() else 4)}
-        return frozenset(found | set(_strings(self._present.get("password"))) - {""})
+        stored = [name for key in {"password", *credential} for name in self._stored_names.get(key, [key])]
+        return frozenset(found | set(_strings([self._values.get(name) for name in stored])) - {""})
 
     def _near(self, key: str) -> str:
         if key in self._values:

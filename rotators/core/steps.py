@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from rotators.core.audit import StageMove
-from rotators.core.contracts import HasStrategies, Rotator, public_members
+from rotators.core.contracts import HasStrategies, Rotator, declared_members
 from rotators.core.errors import RequestRefused, VersionConflict
 from rotators.core.finder import MASK
 from rotators.core.progress import progress
@@ -83,8 +83,8 @@ class _Work(NamedTuple):
         name = type(self.given).__name__ if self.given else rotator_name(secret, self.settings)
         rotator = self.given or load(name)
         strategy = rotator.strategy_of(secret) if isinstance(rotator, HasStrategies) else ""
-        self.versions.seen.public = public_members(rotator)
-        private = secret.sensitive(self.versions.seen.public)
+        self.versions.seen.members = declared_members(rotator)
+        private = secret.sensitive(*self.versions.seen.members)
         self.report.rotator, self.report.strategy = (
             MASK if each in private else each for each in (name, strategy)
         )

@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_pascal
 
 from rotators.core.errors import InvalidEvent, SecretFormatError
 from rotators.core.schedule import parse_schedule
-from rotators.core.secret import MOST_LEVELS, Secret, is_too_deep
+from rotators.core.secret import MOST_LEVELS, Members, Secret, is_too_deep
 
 LONGEST_VALUE = 65_536
 """Bytes of a secret's value (UG:reference_limits)."""
@@ -272,15 +272,18 @@ class StoreRequest(Request):
         except SecretFormatError:
             return None
 
-    def sensitive(self) -> frozenset[str]:
+    def sensitive(self, members: Members) -> frozenset[str]:
         """Return every string that must not be shown: the given value and, if it is JSON, its strings.
+
+        Args:
+            members: those that the rotator of the value declares.
 
         Returns:
             Texts to mask. Keys of the JSON object are not among them.
         """
         given = frozenset(text for text in (self.secret_string, self.secret_binary) if text)
         secret = self.secret()
-        return given | secret.sensitive() if secret is not None else given
+        return given | secret.sensitive(*members) if secret is not None else given
 
 
 class RetrieveRequest(Request):

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rotators.aws import clients, sealing
 from rotators.aws.faults import translated
 from rotators.aws.secrets import describe
 from rotators.core.audit import Facts, StageMove
-from rotators.core.contracts import ChecksValues
+from rotators.core.contracts import ChecksValues, Rotator, declared_members
 from rotators.core.errors import (
     BrokenRotator,
     IdentityMismatch,
@@ -33,6 +33,7 @@ from rotators.core.errors import (
 )
 from rotators.core.redaction import masking
 from rotators.core.registry import load
+from rotators.core.secret import Secret
 from rotators.core.settings import Settings, flag
 from rotators.core.states import holder
 from rotators.handlers.events import StoreRequest
@@ -103,7 +104,7 @@ def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
     """Check and store the value, return the function's answer, and fill in the facts of the audit record."""
     storing = _Storing(request, token, facts)
     try:
-        with masking(request.sensitive(), UnexpectedError):
+        with masking(_private(request), UnexpectedError):
             unserved = _unserved_engine(request)
             answer = storing.run()
     except RotatorsError as error:
@@ -113,16 +114,32 @@ def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
     return answer | {"Warnings": [*_warnings(request.name), *unserved, *storing.warnings]}
 
 
+def _private(request: StoreRequest) -> Iterator[str]:
+    """Yield the strings that no error may show. It runs after a failure only: it may load an engine."""
+    try:
+        rotator = _rotator_of(request.secret())
+    except RotatorsError:
+        rotator = None
+    yield from request.sensitive(declared_members(rotator))
+
+
+def _rotator_of(secret: Secret | None) -> Rotator | None:
+    """Return the installed rotator of the engine that a value names; None without one."""
+    engine = None if secret is None else secret.get("engine")
+    try:
+        return load(engine) if isinstance(engine, str) else None
+    except (RotatorNotFound, BrokenRotator):
+        # Other tools have other engines, and an artifact may lack the driver of an engine of this project.
+        return None
+
+
 def _unserved_engine(request: StoreRequest) -> list[str]:
     """Check the value as its engine does; a warning if no installed rotator serves the engine it names."""
     secret = request.secret() if flag(os.environ, _VALIDATE, default=True) else None
-    engine = None if secret is None else secret.get("engine")
-    if secret is None or not isinstance(engine, str):
+    if secret is None or not isinstance(secret.get("engine"), str):
         return []
-    try:
-        rotator = load(engine)
-    except (RotatorNotFound, BrokenRotator):
-        # Other tools have other engines, and an artifact may lack the driver of an engine of this project.
+    rotator = _rotator_of(secret)
+    if rotator is None:
         return ["No installed rotator supports the engine of the value, so the value was not checked."]
     if isinstance(rotator, ChecksValues):
         settings = Settings.from_environment(os.environ)

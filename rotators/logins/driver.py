@@ -117,6 +117,8 @@ class Driver:
         dialect: SQLAlchemy's name for it, if that differs from its name.
         reconnects: True if its function creates a client that opens connections by itself later. Such a
             client is created by the module of the driver's name in ``rotators.client.integrations``.
+        credential: members of the secret, beside ``password``, that are the credential, so that no error
+            shows their values.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Driver:
     common: bool = False
     dialect: str = ""
     reconnects: bool = False
+    credential: tuple[str, ...] = ()
 
     def arguments(self, secret: Secret, seconds: float, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all keyword arguments of a login; the caller's take precedence over the driver's.

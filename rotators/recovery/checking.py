@@ -43,7 +43,7 @@ from rotators.recovery.coverage import (
     key_of,
 )
 from rotators.recovery.database_checks import DatabaseChecks
-from rotators.recovery.faults import fault_of, public_members_of, rotator_of
+from rotators.recovery.faults import declared_members_of, fault_of, rotator_of
 from rotators.strategies.rotator import engine_of
 
 Document = dict[str, Any]
@@ -135,7 +135,7 @@ class _Preflight:
             return
         yield from self._admin_permissions(value)
         settings = self.settings or self.own
-        self.seen.public = public_members_of(value, settings)
+        self.seen.members = declared_members_of(value, settings)
         try:
             if fault := fault_of(value, settings):
                 raise fault

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import without_stage
-from rotators.core.contracts import public_members
+from rotators.core.contracts import declared_members, public_members
 from rotators.core.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -38,7 +38,7 @@ from rotators.logins.target import (
     direct,
     same_target,
 )
-from rotators.recovery.faults import fault_of, public_members_of, remarks_on, rotator_of
+from rotators.recovery.faults import declared_members_of, fault_of, remarks_on, rotator_of
 from rotators.recovery.findings import Finding, Findings, Trial, TrialOutcome
 from rotators.strategies.alternating import SUFFIX, other_user, partner
 from rotators.strategies.engine import previous_hours_of, rejections_left, remedies_of
@@ -108,14 +108,14 @@ class Examination:
         """
         with masking(self.seen):
             current = self._readable(Stage.CURRENT)
-            self.seen.public = public_members_of(current, self.settings)
+            self.seen.members = declared_members_of(current, self.settings)
             if current is not None and (fault := fault_of(current, self.settings)):
                 return self.untried(Trial.UNTRIED if "masterarn" in current else None, _outcome(fault))
             base = current or self._readable(Stage.PENDING) or self._readable(Stage.PREVIOUS)
             if base is None:
                 raise self.unreadable or SecretFormatError("no version with a stage contains a JSON object")
             rotator = rotator_of(base, self.settings)
-            self.seen.public = public_members(rotator)
+            self.seen.members = declared_members(rotator)
             return _Look(self, base, rotator).findings()
 
     def _readable(self, stage: Stage) -> Secret | None:

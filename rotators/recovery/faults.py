@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotators.core.contracts import ChecksValues, Rotator, public_members
+from rotators.core.contracts import ChecksValues, Rotator, declared_members
 from rotators.core.errors import IdentityMismatch, RotatorNotFound, RotatorsError, SecretFormatError
 from rotators.core.registry import load, rotator_name
-from rotators.core.secret import PUBLIC_KEYS, Secret
+from rotators.core.secret import PUBLIC_KEYS, Members, Secret
 from rotators.strategies.engine import own_members
 from rotators.strategies.rotator import lacks_admin, strategy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from rotators.core.settings import Settings
     from rotators.strategies.engine import Engine
 
@@ -65,20 +63,20 @@ def fault_of(value: Secret, settings: Settings) -> RotatorsError | None:
     return None
 
 
-def public_members_of(value: Secret | None, settings: Settings) -> Collection[str]:
-    """Return the members that the rotator of a value declares as public; none if it cannot be loaded.
+def declared_members_of(value: Secret | None, settings: Settings) -> Members:
+    """Return the members that the rotator of a value declares; none if it cannot be loaded.
 
     Args:
         value: any value; None for none.
         settings: settings of the rotation function.
 
     Returns:
-        Keys of the secret's JSON object.
+        Public members and members of the credential.
     """
     try:
-        return public_members(rotator_of(value, settings)) if value is not None else ()
+        return declared_members(rotator_of(value, settings) if value is not None else None)
     except RotatorsError:
-        return ()
+        return Members()
 
 
 def remarks_on(value: Secret, engine: Engine | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rotators.aws.secrets import drop_pending
 from rotators.core.audit import StageMove
-from rotators.core.contracts import public_members
+from rotators.core.contracts import declared_members
 from rotators.core.errors import NoCurrentValue, SecretFormatError, VersionConflict
 from rotators.core.redaction import masking
 from rotators.core.registry import load, rotator_name
@@ -124,7 +124,7 @@ def _reset(versions: Versions, settings: Settings, act: Act) -> None:
         raise VersionConflict("AWSCURRENT moved since the diagnosis; nothing was changed")
     current = _value(versions, act.version)
     rotator = load(rotator_name(current, settings))
-    versions.seen.public = public_members(rotator)
+    versions.seen.members = declared_members(rotator)
     engine, rotation = engine_of(rotator), Rotation(current, settings, current, versions=versions)
     if engine is None:
         rotator.apply(rotation)

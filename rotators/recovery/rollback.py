@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rotators.aws.secrets import drop_pending
 from rotators.aws.views import SecretView, read_secret
-from rotators.core.contracts import public_members
+from rotators.core.contracts import declared_members, public_members
 from rotators.core.errors import (
     CredentialsRejected,
     RequestRefused,
@@ -197,7 +197,7 @@ class Rollback:
         if old.get("engine") != new.get("engine"):
             raise RollbackRefused("the wanted version names another engine", reason="other-target")
         rotator = rotator_of(old, self.settings)
-        versions.seen.public = public_members(rotator)
+        versions.seen.members = declared_members(rotator)
         engine = engine_of(rotator)
         if engine is None:
             _require_login(rotator, Rotation(old, self.settings, new, versions=versions))

@@ -121,6 +121,11 @@ class EngineRotator:
         """See DeclaresMembers."""
         return own_members(self.engine)
 
+    @property
+    def credential_members(self) -> tuple[str, ...]:
+        """See DeclaresCredential."""
+        return self.engine.credential.fields
+
     def strategy_of(self, value: Secret) -> str:
         """See HasStrategies.strategy_of."""
         return strategy_of(value, self.engine)

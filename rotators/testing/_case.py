@@ -11,7 +11,7 @@ import uuid
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
 
-from rotators.core.contracts import public_members
+from rotators.core.contracts import declared_members
 from rotators.core.errors import RotatorsError
 from rotators.core.registry import load
 from rotators.core.request import Step
@@ -353,9 +353,11 @@ class Case:
             Texts to search for; those that the kit itself adds to each secret are not among them.
         """
         admin = self.kit.target.admin() or {}
-        public = public_members(self.rotator)
+        members = declared_members(self.rotator)
         return {
-            text for value in (*self.values(), self.first, admin) for text in Secret(value).sensitive(public)
+            text
+            for value in (*self.values(), self.first, admin)
+            for text in Secret(value).sensitive(*members)
         } - set(Secret(EXTRA).sensitive())
 
     def close(self) -> None:

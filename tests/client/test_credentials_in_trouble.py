@@ -25,6 +25,7 @@ from rotators.core.errors import (
 from rotators.engines.postgres.driver import PSYCOPG
 from rotators.local.servers.postgres import PostgresServer
 from rotators.local.servers.private import free_port
+from rotators.logins.driver import Driver, Verdict
 from rotators.testing._case import STEPS
 from rotators.testing._proxy import Proxy
 from rotators.testing._trouble import Trouble
@@ -336,3 +337,16 @@ def test_no_password_is_in_logs_errors_or_reprs(
     for stage in ("AWSCURRENT", "AWSPENDING"):
         assert str(world.value(arn, stage)["password"]) not in shown
     assert "rejected" in caplog.text
+
+
+def test_a_short_key_of_a_driver_is_masked(world: World, cache: SecretCache) -> None:
+    arn = world.secret({"engine": "acme", "host": "h", "username": "app", "api_key": "~7z"})
+    driver = Driver("acme", lambda _secret, _given: {}, lambda *_: Verdict.REJECTED, credential=("api_key",))
+
+    def login(attempt: Any) -> None:
+        raise ConnectionError(f"no user has the key {attempt.secret['api_key']}")
+
+    with pytest.raises(ConnectionError) as caught:
+        Credentials(arn, cache=cache, deadline=0.5).login(login, driver)
+    assert "***" in str(caught.value)
+    assert "~7z" not in "".join(traceback.format_exception(caught.value))

@@ -46,6 +46,25 @@ def test_declared_members_are_not_sensitive() -> None:
     assert secret.sensitive({"cluster_name"}) == {"hidden"}
 
 
+@given(
+    st.text(),
+    st.text(min_size=1) | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+)
+def test_a_declared_credential_is_sensitive_at_any_length(
+    key: str, value: str | float, is_public: bool
+) -> None:
+    for shape in (value, [value], {"nested": value}):
+        found = Secret({key: shape}).sensitive({key} if is_public else (), {key})
+        assert found == {str(value)}
+
+
+def test_short_values_count_in_the_credential_only() -> None:
+    secret = Secret({"api_key": "12345", "password": "pw", "size": "12345", "unit": "kB"})
+    assert secret.sensitive() == {"pw"}
+    assert secret.sensitive((), ("api_key",)) == {"pw", "12345"}
+
+
 def test_repr_and_str_show_keys_and_no_value() -> None:
     secret = Secret({"username": "app", "password": "hunter2-hunter2"})
     assert repr(secret) == str(secret) == "Secret(keys=['password', 'username'])"
@@ -162,5 +181,6 @@ def test_a_member_is_replaced_under_each_name(
 ) -> None:
     secret = Secret(stored)
     assert secret.text("password") == read
+    assert secret.sensitive() == {text for text in stored.values() if text}
     assert secret.replace(password="new").stored() == replaced
     assert Secret(replaced).sensitive() == {"new"}

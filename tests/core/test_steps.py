@@ -23,6 +23,7 @@ from rotators.core.errors import (
     VersionNotPending,
     VersionNotStaged,
 )
+from rotators.core.finder import WITHHELD
 from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
 from rotators.core.rotation import STAGES_SECONDS
@@ -233,6 +234,31 @@ def test_a_rotators_error_shows_no_value(target: Target, leaked: str) -> None:
         run(Step.SET, leaky)
     assert leaked not in str(caught.value)
     assert type(caught.value.__cause__) is LookupError
+
+
+@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("key", ["12345", "k"])
+def test_a_declared_credential_is_masked_at_any_length(store: MemoryStore, step: Step, key: str) -> None:
+    store.values = {version: Secret({"api_key": key}) for version in (OLD, NEW)}
+    if step is Step.CREATE:
+        del store.values[NEW]
+
+    class Keys(Target):
+        credential_members = ("api_key",)
+
+        def propose(self, rotation: Rotation) -> Secret:
+            raise TargetRefused(f"cannot use {rotation.current['api_key']}")
+
+        def apply(self, rotation: Rotation) -> None:
+            self.propose(rotation)
+
+        def verify(self, rotation: Rotation) -> None:
+            self.propose(rotation)
+
+    with pytest.raises(TargetRefused) as caught:
+        run(step, Keys(store))
+    assert "***" in caught.value.cause
+    assert key not in caught.value.cause.replace(WITHHELD, "")
 
 
 def test_an_error_shows_no_proposed_value(target: Target) -> None:
