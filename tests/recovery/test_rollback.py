@@ -284,8 +284,8 @@ def watched(case: Case, act: Act | None = None) -> Iterator[list[Operation]]:
 
 
 PLACES = [
-    (Kind.STATEMENT, "ALTER ROLE", When.BEFORE, "the target may accept", []),
-    (Kind.STATEMENT, "ALTER ROLE", When.AFTER, "the target may accept", []),
+    (Kind.STATEMENT, "ALTER ROLE", When.BEFORE, "the target may already accept", []),
+    (Kind.STATEMENT, "ALTER ROLE", When.AFTER, "the target may already accept", []),
     (Kind.API, "UpdateSecretVersionStage", When.BEFORE, "or already on", ["set"]),
     (Kind.API, "UpdateSecretVersionStage", When.AFTER, "or already on", ["set"]),
 ]
@@ -334,7 +334,7 @@ def test_an_error_in_the_middle_is_one_document(single: Case) -> None:
     told = json.loads(done.stdout)
     assert (done.status, told["state"]) == (1, "failed")
     assert (told["error"]["code"], "set" in told["made"]) == ("version-conflict", False)
-    assert f"the target may accept version {version}" in told["left"]
+    assert f"the target may already accept version {version}" in told["left"]
     assert f"rotators rollback {single.arn} --version {version} --yes" in told["next"]
     assert "[version-conflict]" in done.stderr
 
