@@ -35,7 +35,11 @@ TARGET_KEYS = frozenset(
         "start_tls",
     }
 )
-"""Keys that determine the target of a value and the protection of the connection."""
+"""Keys that determine the target of a value and the protection of the connection.
+
+Some are read by one engine only. They are compared for every engine: a value need not name its engine, and a
+key that is not compared could lead a password elsewhere.
+"""
 
 USER_KEYS = frozenset({"username", "alternate_username"})
 """Keys that name the users of a value; the two users of a pair name each other."""
