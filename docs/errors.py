@@ -81,7 +81,7 @@ def remedies() -> Iterator[tuple[str, str, str]]:
     for name in sorted(registered().names):
         for reason, text in remedies_of(engine_of(load(name))).items():
             engines[reason, text].append(name)
-    for reason, text in sorted(engines, key=lambda each: [*{**CAUSES, **REFUSALS}].index(each[0])):
+    for reason, text in sorted(engines, key=lambda each: [*{**CAUSES, **REFUSALS}, "pooler"].index(each[0])):
         kind = CAUSES[reason].kind if reason in CAUSES else errors.TargetRefused
         yield f"{kind.code}/{reason}", ", ".join(f"`{name}`" for name in engines[reason, text]), text
 

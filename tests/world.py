@@ -60,33 +60,43 @@ def in_one_piece(usable: list[bool]) -> bool:
     return usable[0] and changes <= 1 + usable[-1]
 
 
-IN_NO_PACKAGE = {"mongodb", "mysql", "valkey"}
-"""Engines whose servers are in no package of Debian 12. The gate unpacks them, if there is a mirror."""
+def is_here(server: type[PrivateServer]) -> bool:
+    """True if the programs of a server are on this machine. See skipping_without."""
+    try:
+        server.find()
+    except ServerNotFound as error:
+        _require_optional(server, error)
+        return False
+    return True
 
 
 @contextmanager
-def skipping_without(engine: str) -> Iterator[None]:
-    """Skip the test if the programs of an engine's server are not installed.
+def skipping_without(server: PrivateServer | type[PrivateServer]) -> Iterator[None]:
+    """Skip the test if the programs of a server are not installed.
 
     In CI a missing package is a failure. A server that only root can run is left out by other users.
     """
     try:
         yield
     except ServerNotFound as error:
-        if os.environ.get("CI") and engine not in IN_NO_PACKAGE and error.reason != "privilege":
-            raise
-        pytest.skip(f"no server of {engine} here: {error}")
+        _require_optional(server, error)
+        pytest.skip(f"no server of {server.engine} here: {error}")
+
+
+def _require_optional(server: PrivateServer | type[PrivateServer], missing: ServerNotFound) -> None:
+    if os.environ.get("CI") and server.required and missing.reason != "privilege":
+        raise missing
 
 
 def started(server: Server) -> Server:
     """A private server after its start. See skipping_without."""
-    with skipping_without(server.engine):
+    with skipping_without(server):
         return server.start()
 
 
 def small_server(engine: str) -> Any:
     """The kit's server of an engine, not started. See skipping_without."""
-    with skipping_without(engine):
+    with skipping_without(_targets.server_of(engine)):
         return _targets.small_server(engine)
 
 

@@ -145,15 +145,11 @@ class Destination:
         Raises:
             SecretFormatError: a key has a value that no login accepts.
         """
-        decided = {
-            "host": self.names_host,
-            "port": "port" in self.given,
-            **dict.fromkeys(
-                ("ssl", "sslrootcert", "start_tls"),
-                any(name.startswith(("ssl", "tls")) for name in self.given),
-            ),
-        }
+        decided = {"host": self.names_host, "port": "port" in self.given}
         left = Secret({key: value for key, value in secret.items() if not decided.get(key)})
+        if any(name.startswith(("ssl", "tls")) for name in self.given):
+            # The caller may have turned TLS off, so the key that protects logins without TLS is compared.
+            left = left.replace(ssl=False, sslrootcert=None, start_tls=None)
         default = default_port_of(secret, self.driver)
         return TargetIdentity.of(left, default, os.environ.get("SSL_ROOT_CERT") or None)
 
@@ -165,7 +161,7 @@ class Destination:
             other: another value.
         """
         try:
-            return same_engine(one, other) and self.target(one) == self.target(other)
+            return same_engine(one, other) and self.target(one).is_same_as(self.target(other))
         except SecretFormatError:
             return False
 

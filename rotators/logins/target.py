@@ -3,6 +3,12 @@
 Rotators, the client and `rotators doctor` all use this module to check the target before they send a stored
 password anywhere. Different spellings of a target are equal: upper and lower case in host names, a port as
 number or text, a key with its default or without a value.
+
+`TargetIdentity.may_receive` defines "the same target": the same addresses, and a connection that is protected
+at least as well. A rotator connects with the keys of AWSCURRENT, whichever value the password is from, so it
+asks in one direction (`same_target`). An application connects with the keys of the version that it tries, so
+the client asks in both directions (`TargetIdentity.is_same_as`): an older version stored with
+``"ssl": false`` would otherwise make it connect without TLS while AWSCURRENT requires TLS.
 """
 
 from __future__ import annotations
@@ -29,7 +35,11 @@ TARGET_KEYS = frozenset(
         "start_tls",
     }
 )
-"""Keys that determine the target of a value and the protection of the connection."""
+"""Keys that determine the target of a value and the protection of the connection.
+
+Some are read by one engine only. They are compared for every engine: a value need not name its engine, and a
+key that is not compared could lead a password elsewhere.
+"""
 
 USER_KEYS = frozenset({"username", "alternate_username"})
 """Keys that name the users of a value; the two users of a pair name each other."""
@@ -57,7 +67,7 @@ class Server(Protocol):
 class TargetIdentity(NamedTuple):
     """Target of a value and protection of the connection, normalized so that equal targets compare equal.
 
-    Each attribute is the meaning of the key of the same name. This is the only comparison of targets.
+    Each attribute is the meaning of the key of the same name.
 
     Attributes:
         host: in lower case; None if the value names none.
@@ -103,6 +113,27 @@ class TargetIdentity(NamedTuple):
             start_tls=wants_start_tls(secret),
             server_public_key=key and "".join(key.split()),
         )
+
+    @property
+    def addresses(self) -> tuple[tuple[str | None, int], tuple[str | None, int]]:
+        """Host and port of logins that test, and of logins that make changes."""
+        return (self.host, self.port), (self.admin_host, self.admin_port)
+
+    def may_receive(self, other: TargetIdentity) -> bool:
+        """Return True if a password that was stored for ``other`` may be sent to this target.
+
+        Args:
+            other: identity of the target that the password was stored for.
+        """
+        return self.addresses == other.addresses and self.is_as_safe_as(other)
+
+    def is_same_as(self, other: TargetIdentity) -> bool:
+        """Return True if a password of either target may be sent to the other one.
+
+        Args:
+            other: identity of another target.
+        """
+        return self.may_receive(other) and other.may_receive(self)
 
     def is_as_safe_as(self, other: TargetIdentity) -> bool:
         """Return True if a connection to this target is protected at least as well as one to ``other``.
@@ -235,8 +266,8 @@ def same_target(stored: Secret, current: Secret, server: Server, settings: Setti
         )
     except SecretFormatError:
         return False
-    follows = ours == theirs or all(settings.names(*address) for address in (*ours, *theirs))
-    return follows and offered.is_as_safe_as(asked)
+    moved = all(settings.names(*address) for address in (*ours, *theirs))
+    return offered.may_receive(asked) or (moved and offered.is_as_safe_as(asked))
 
 
 def addresses(secret: Secret, server: Server) -> tuple[tuple[str, int], tuple[str, int]]:

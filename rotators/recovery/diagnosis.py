@@ -201,7 +201,7 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"The server accepts {shown}, and the pooler or proxy at `host` rejects it, "
                 "because it does not have that password.",
-                _give_password(shown, name),
+                _give_password(shown, found, name),
             )
         return Diagnosis(
             "pooler",
@@ -222,8 +222,8 @@ def _pooled(found: Findings, name: str) -> Diagnosis | None:
                 "pooler",
                 f"{shown} is rejected, but a pooler or proxy gave that answer: it may not have "
                 "the password, and it may be the only password that the server accepts.",
-                f"{_give_password(shown, name)} Once the secret is healthy, name the server's own address in"
-                " `admin_host`.",
+                f"{_give_password(shown, found, name)} Once the secret is healthy, name the server's own"
+                " address in `admin_host`.",
             )
     return None
 
@@ -232,13 +232,12 @@ def _disagreed(finding: Finding) -> bool:
     return set(finding.trials) == {Trial.ACCEPTED, Trial.REJECTED}
 
 
-def _give_password(shown: str, name: str) -> str:
+def _give_password(shown: str, found: Findings, name: str) -> str:
     """Return the action if a pooler does not know a version's password."""
-    return (
-        f"Set the password of {shown} in the pooler (PgBouncer: its user list, or an auth_query; RDS "
-        f"Proxy: its secrets), then run `rotators doctor {name}` again. Do not move a stage before "
-        "that."
-    )
+    action = f"Set the password of {shown} in the pooler (RDS Proxy: in its secrets)."
+    own = found.remedies.get("pooler")
+    after = f"Then run `rotators doctor {name}` again. Do not move a stage before that."
+    return f"{action} {own} {after}" if own else f"{action} {after}"
 
 
 def _server_judged(finding: Finding, found: Findings) -> bool:

@@ -270,8 +270,9 @@ class Advises(Protocol):
 
     Attributes:
         remedies: one sentence for each cause, by key of ``CAUSES`` (logins/causes.py) or ``REFUSALS``
-            (recovery/refusals.py). `DriverEngine` adds it to errors, and doctor to the action of a state,
-            after the part that is the same for all engines. It changes nothing but what the cause names.
+            (recovery/refusals.py), or ``pooler``: where a pooler has a password. `DriverEngine` adds it to
+            errors, and doctor to the action of a state, after the part that is the same for all engines. It
+            changes nothing but what the cause names.
     """
 
     @property

@@ -17,14 +17,13 @@ import psycopg
 import pytest
 
 from rotators.core.registry import load
-from rotators.local.errors import ServerNotFound
 from rotators.local.servers.postgres import PostgresServer
 from rotators.strategies.rotator import engine_of
 from rotators.testing import _targets
 from tests.cli.command import command
 from tests.manage.test_serving import ask
 from tests.waiting import until
-from tests.world import IN_NO_PACKAGE, remembered
+from tests.world import is_here, remembered, skipping_without
 
 pytestmark = pytest.mark.processes
 
@@ -34,12 +33,8 @@ AWS = Path(sys.executable).parent / "aws"
 
 @pytest.fixture(autouse=True)
 def _needs_postgres() -> None:
-    try:
+    with skipping_without(PostgresServer):
         PostgresServer.find()
-    except ServerNotFound as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL here: {error}")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -297,13 +292,7 @@ def examples() -> dict[str, dict[str, Any]]:
 
 
 def _runs_here(engine: str) -> bool:
-    try:
-        _targets.small_server(engine)
-    except ServerNotFound as error:
-        if os.environ.get("CI") and engine not in IN_NO_PACKAGE and error.reason != "privilege":
-            raise
-        return False
-    return True
+    return is_here(_targets.server_of(engine))
 
 
 @pytest.mark.parametrize("engine", _targets.names())

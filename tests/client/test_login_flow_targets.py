@@ -23,7 +23,6 @@ ELSEWHERE: list[dict[str, object]] = [
     {"sslrootcert": "other"},
     {"admin_host": "other"},
     {"admin_port": 5433},
-    {"server_public_key": "other"},
 ]
 SAME: list[dict[str, object]] = [
     {"port": 5432},
@@ -37,7 +36,8 @@ SAME: list[dict[str, object]] = [
     {"ssl": None},
     {"sslrootcert": None},
     {"admin_host": "h", "admin_port": "5432"},
-    {"server_public_key": None},
+    {"server_public_key": "read by logins without TLS only"},
+    {"start_tls": True},
     {"dbname": "another database of the same server"},
 ]
 
@@ -57,6 +57,16 @@ def test_version_for_another_target_is_never_used(changed: dict[str, object], st
 def test_equal_target_in_other_spelling_is_used(changed: dict[str, object]) -> None:
     world = World(pending="v2", accepts={"v2"}, changes={"v2": changed})
     assert world.connect() == "v2"
+
+
+@pytest.mark.parametrize("given", [set(), {"sslmode"}])
+@pytest.mark.parametrize("current", [{"ssl": False}, {"ssl": False, "server_public_key": "its key"}])
+def test_version_with_another_server_key_is_never_used(given: set[str], current: dict[str, object]) -> None:
+    changes = {"v1": current, "v2": {"ssl": False, "server_public_key": "other"}}
+    world = World(pending="v2", accepts={"v2"}, changes=changes)
+    with pytest.raises(WrongPassword):
+        world.connect(given=given)
+    assert "v2" not in world.logins()
 
 
 @given(

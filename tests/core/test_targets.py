@@ -203,6 +203,28 @@ def test_every_caller_compares_targets_alike(spelling: dict[str, Any], same: boo
     assert (differing_keys(one, other, TARGET_KEYS, engine) == []) is same
 
 
+CLEAR = {**SPELT, "ssl": False}
+
+
+@pytest.mark.parametrize(
+    ("stored", "current", "rotator", "client"),
+    [
+        ({**SPELT, "server_public_key": "key a"}, {**SPELT, "server_public_key": "key b"}, True, True),
+        ({**CLEAR, "server_public_key": "key a"}, {**CLEAR, "server_public_key": "key b"}, False, False),
+        ({**SPELT, "start_tls": True}, SPELT, True, True),
+        (SPELT, {**SPELT, "start_tls": True}, True, True),
+        # The client would log in with the stored version's own keys, and so without TLS.
+        (CLEAR, SPELT, True, False),
+        (SPELT, CLEAR, False, False),
+    ],
+)
+def test_protection_is_compared_for_the_login_it_has(
+    stored: dict[str, Any], current: dict[str, Any], rotator: bool, client: bool
+) -> None:
+    assert may_follow(stored, current, PostgresEngine(), "") is rotator
+    assert Destination().same(Secret(stored), Secret(current)) is client
+
+
 def leads_alike(pending: Secret, current: Secret, engine: Engine) -> bool:
     try:
         check_target(pending, current, engine)

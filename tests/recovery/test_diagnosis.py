@@ -248,13 +248,22 @@ def test_a_refusal_changes_nothing(reason: str, stage: str) -> None:
 @pytest.mark.parametrize("name", sorted(registered().names))
 def test_an_engines_remedy_ends_a_refusals_action(name: str) -> None:
     remedies = remedies_of(engine_of(load(name)))
-    assert remedies.keys() <= {*CAUSES, *REFUSALS}
+    assert remedies.keys() <= {*CAUSES, *REFUSALS, "pooler"}
     for reason, refusal in REFUSALS.items():
         refused = Finding("current", (), Trial.REFUSED, "a cause", "Do that.", reason)
         action = diagnose(Findings(refused, remedies=remedies), "app").action
         own = f" {remedies[reason]}" if reason in remedies else ""
         assert action == f"{refusal.action}{own} Then run `rotators doctor app` again."
         assert "IDENTIFIED BY" not in action
+
+
+@pytest.mark.parametrize(("name", "is_named"), [("postgres", True), ("mysql", False)])
+def test_an_engine_names_its_own_poolers_only(name: str, is_named: bool) -> None:
+    pending = Finding("pending", (), Trial.REJECTED, direct=Trial.ACCEPTED)
+    found = Findings(finding("current", Trial.REJECTED), pending, remedies=remedies_of(engine_of(load(name))))
+    diagnosis = diagnose(found, "app")
+    assert diagnosis.state == "pooler"
+    assert ("PgBouncer" in diagnosis.action) is is_named
 
 
 @pytest.mark.parametrize("reason", [*REFUSALS, "correct-password", "administrator"])

@@ -54,6 +54,7 @@ class PostgresEngine(DriverEngine):
         "expired": "ALTER ROLE … VALID UNTIL does that. A new password alone would expire at the same time.",
         "scram-iterations": "From version 16 on, the setting scram_iterations is their number.",
         "needs-certificate": "The variables PGSSLCERT and PGSSLKEY can name a certificate and its key.",
+        "pooler": "PgBouncer has it in its user list, or reads it from the server with auth_query.",
         "no-login": "ALTER ROLE … LOGIN gives it.",
     }
     credential = Password(PasswordRules(shortest=8, longest=128))

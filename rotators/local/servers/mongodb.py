@@ -95,6 +95,7 @@ class MongoServer(PrivateServer):
     """
 
     engine = "mongodb"
+    required = False
     superuser = "admin"
     ready_text = "ready"
     failed_texts = ("Error",)

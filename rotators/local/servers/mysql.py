@@ -16,6 +16,7 @@ class MySqlServer(MariaDbServer):
     """See MariaDbServer. MySQL creates its data directory itself."""
 
     engine = "mysql"
+    required = False
     clearing = "DROP USER 'root'@'localhost';"
     test_options: Mapping[str, Any] = {}
     defaults: Mapping[str, str] = {

@@ -47,6 +47,7 @@ class DatabaseServer:
         outlives_us: True if it continues after this process, which then has to drop the users that it
             created.
         administered: False if only a service of AWS changes its users, so that no secret names an admin.
+        required: False if Debian 12 has no package of it, so that CI skips its tests where it is missing.
     """
 
     engine: str
@@ -57,6 +58,7 @@ class DatabaseServer:
     ca: str | None
     outlives_us = False
     administered = True
+    required = True
 
     @classmethod
     def for_up(cls) -> DatabaseServer:

@@ -9,6 +9,7 @@ class ValkeyServer(RedisServer):
     """See RedisServer. The program is ``valkey-server``, found by VALKEY_BIN or on PATH."""
 
     engine = "valkey"
+    required = False
     product = "valkey"
 
 

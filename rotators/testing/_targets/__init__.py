@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rotators.local.servers.private import PrivateServer
     from rotators.testing._target import Target
 
 
@@ -37,6 +38,16 @@ def target_on(engine: str, server: Any) -> Target:
     return made
 
 
+def server_of(engine: str) -> type[PrivateServer]:
+    """Return the class of the private server of an engine.
+
+    Args:
+        engine: one of `names`.
+    """
+    found: type[PrivateServer] = import_module(f"rotators.local.servers.{engine}").SERVER
+    return found
+
+
 def open_server(engine: str) -> Any:
     """Return the server of an engine for `rotators up`, with TLS, not started yet.
 
@@ -46,7 +57,7 @@ def open_server(engine: str) -> Any:
     Returns:
         An object of a class of ``rotators.local.servers``; as a context manager, it runs the server.
     """
-    return _server_of(engine).for_up()
+    return server_of(engine).for_up()
 
 
 def small_server(engine: str) -> Any:
@@ -61,7 +72,7 @@ def small_server(engine: str) -> Any:
     Raises:
         ServerNotFound: its programs are not on this machine.
     """
-    return _server_of(engine).for_tests()
+    return server_of(engine).for_tests()
 
 
 @contextmanager
@@ -83,8 +94,3 @@ def running(engine: str) -> Iterator[Target]:
             yield target
         finally:
             target.close()
-
-
-def _server_of(engine: str) -> Any:
-    """Return the class of the private server of an engine."""
-    return import_module(f"rotators.local.servers.{engine}").SERVER
