@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import traceback
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -145,6 +147,32 @@ def test_a_server_elsewhere_gets_no_password(redis_world: RedisWorld) -> None:
                     await client.ping()
 
         run(program)
+
+
+def test_refused_login_closes_a_silent_connection(redis_world: RedisWorld) -> None:
+    with Proxy(redis_world.redis.port) as wire:
+
+        class Silenced(AsyncRedisCredentials):
+            async def log_in(self, *args: Any, **kwargs: Any) -> None:
+                wire.silence()  # so that the server never ends TLS
+                await super().log_in(*args, **kwargs)
+
+        user = redis_world.account()
+        arn = redis_world.secret({**user, "port": wire.port})
+        credentials = async_credentials_of(redis_world, arn)
+
+        async def program() -> None:
+            async with redis.asyncio.Redis(**await Silenced(credentials).options()) as client:
+                await asyncio.to_thread(redis_world.put_current, arn, user)
+                await asyncio.to_thread(credentials.cache.refresh_secret_now, arn)
+                with pytest.raises(ConfigurationError, match="another server"):
+                    await client.ping()
+
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter("always", ResourceWarning)
+            run(program)
+            gc.collect()
+    assert not [str(warning.message) for warning in shown]
 
 
 def test_no_password_is_in_what_a_client_shows(redis_world: RedisWorld) -> None:
