@@ -19,7 +19,7 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.redis_asyncio import AsyncRedisCredentials
 from rotators.core.errors import ConfigurationError, CredentialsRejected, InvalidInput
 from rotators.testing._proxy import Proxy
-from tests.client.conftest import RedisWorld, async_credentials_of
+from tests.client.conftest import RedisWorld, async_credentials_of, set_deadline
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -116,13 +116,14 @@ def test_held_back_login_leaves_no_open_connection(
 ) -> None:
     monkeypatch.setattr("rotators.client._login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
-    credentials = async_credentials_of(redis_world, redis_world.secret(user), deadline=2.0, logins=1)
+    credentials = async_credentials_of(redis_world, redis_world.secret(user), logins=1)
 
     async def program() -> None:
         async with await client_of(credentials) as client:
             redis_world.refuse(user)
             with pytest.raises(redis.AuthenticationError):
                 await client.ping()
+            set_deadline(credentials, 2.0)
             with pytest.raises(CredentialsRejected, match="held-back"):
                 await client.ping()
 
