@@ -34,7 +34,6 @@ class PgBouncer(PrivateServer):
     engine = "pgbouncer"
     tls = False  # it has the server's certificate
     stop_signal = signal.SIGINT
-    ready_seconds = 15.0
 
     def __init__(
         self,

@@ -245,7 +245,7 @@ class LocalAws(Options):
         """
         return self._services.events.wait(self._arn(secret_id), names, times, timeout)
 
-    def wait_for_log(self, name: str, text: str, timeout: float = 60.0, *, times: int = 1) -> str:
+    def wait_for_log(self, name: str, text: str, timeout: float = 300.0, *, times: int = 1) -> str:
         """Wait until a function has printed a text.
 
         Args:
@@ -263,7 +263,7 @@ class LocalAws(Options):
         function = _named(name)
         return self._services.functions.runner(function).wait_for_log(function, text, timeout, times)
 
-    def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 60.0) -> RotationOutcome:
+    def wait_for_rotation(self, secret_id: str, token: str, timeout: float = 300.0) -> RotationOutcome:
         """Wait until a rotation has ended.
 
         Args:

@@ -32,7 +32,9 @@ class Suite:
         rotator: name of an installed rotator, an object, or None for the one of the target's ``engine``.
         strategy: the secret's ``strategy`` key; None for a rotator without strategies.
         with_admin: True if the secret names an admin.
-        timeout: seconds within which a step must abandon a target that does not answer.
+        timeout: seconds within which a step must abandon a target that does not answer. This is part of the
+            contract, because Lambda ends a function that takes too long. It is real time: set ``math.inf``
+            if the tests run on a busy machine and the rotator's own limits are tested elsewhere.
     """
 
     version: ClassVar[int] = 1

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*self._passed_on(body))
 
     def _passed_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(self.netloc, timeout=30)
+        connection = http.client.HTTPConnection(self.netloc, timeout=120)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
             connection.request("POST", self.path, body, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -122,6 +123,11 @@ def credentials_of(world: World, arn: str, **options: Any) -> Credentials:
 def async_credentials_of(world: World, arn: str, **options: Any) -> AsyncCredentials:
     """See ``credentials_of``; for asyncio."""
     return AsyncCredentials(arn, cache=SecretCache(client=world.secrets, ttl=DAY), **options)
+
+
+def set_deadline(credentials: Credentials | AsyncCredentials, seconds: float) -> None:
+    """Change the deadline of later logins: a login that must succeed has the time of a busy machine."""
+    credentials._limits = replace(credentials._limits, deadline=seconds)
 
 
 def refresh(credentials: Credentials) -> None:

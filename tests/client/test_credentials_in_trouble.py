@@ -29,7 +29,7 @@ from rotators.logins.driver import Driver, Verdict
 from rotators.testing._case import STEPS
 from rotators.testing._proxy import Proxy
 from rotators.testing._trouble import Trouble
-from tests.client.conftest import age, enters, reader, single
+from tests.client.conftest import age, enters, reader, set_deadline, single
 from tests.world import World, new_password, unique
 
 
@@ -315,8 +315,9 @@ def test_no_password_is_in_logs_errors_or_reprs(
     world: World, cache: SecretCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     arn = single(world)
-    credentials = Credentials(arn, cache=cache, deadline=0.5)
+    credentials = Credentials(arn, cache=cache)
     enters(credentials)
+    set_deadline(credentials, 0.5)
     caplog.set_level(
         logging.DEBUG
     )  # not earlier: until the client is used, botocore prints what the test stores

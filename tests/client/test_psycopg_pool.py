@@ -209,7 +209,7 @@ def test_pool_uses_stale_values_while_reads_fail(world: World) -> None:
 
 def test_pool_keeps_connections_while_the_secret_is_unreadable(world: World) -> None:
     arn, source = world.secret(world.user()), Switch(world)
-    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0)
     credentials = Credentials(arn, cache=cache)
     with pool_of(credentials) as pool:
         with pool.connection() as connection:
@@ -276,7 +276,7 @@ def test_async_pool_keeps_connections_while_reads_fail(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     arn, source = world.secret(world.user()), Switch(world)
-    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0)
     credentials = AsyncCredentials(arn, cache=cache)
 
     async def work() -> None:

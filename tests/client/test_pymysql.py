@@ -12,7 +12,7 @@ from rotators.client import Credentials, SecretCache
 from rotators.core.errors import TargetRefused
 from rotators.local.servers.private import free_port
 from rotators.testing._proxy import Proxy
-from tests.client.conftest import DAY, Switch, credentials_of, refresh
+from tests.client.conftest import DAY, Switch, credentials_of, refresh, set_deadline
 from tests.mysql.conftest import MariaDbWorld
 from tests.world import new_password
 
@@ -113,6 +113,7 @@ def test_without_pending_the_window_is_waited_out(maria_world: MariaDbWorld) -> 
         maria_world.step(step, arn, token)
     with pytest.raises(pymysql.OperationalError, match="1045"):
         credentials.connect(pymysql.connect)
+    set_deadline(credentials, 60.0)
     assert "AWSPENDING" not in source.asked
     for step in ("testSecret", "finishSecret"):
         maria_world.step(step, arn, token)
@@ -130,6 +131,7 @@ def test_silent_server_ends_in_the_drivers_timeout(maria_world: MariaDbWorld) ->
         assert credentials.counts().keys() & {"rejected", "refreshed"} == set()
         assert source.asked == ["AWSCURRENT"]
         wire.flow()
+        set_deadline(credentials, 60.0)
         with credentials.connect(pymysql.connect) as connection:
             assert time_outs(connection) == (None, None)
             with connection.cursor() as cursor:

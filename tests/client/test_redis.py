@@ -15,7 +15,7 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.core.errors import CredentialsRejected, InvalidInput
 from rotators.local.servers.private import free_port
 from rotators.testing._proxy import Proxy
-from tests.client.conftest import RedisWorld, credentials_of, refresh
+from tests.client.conftest import RedisWorld, credentials_of, refresh, set_deadline
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -132,13 +132,15 @@ def test_held_back_login_leaves_no_open_connection(
     monkeypatch.setattr("rotators.client._login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
     arn = redis_world.secret(user)
-    credentials = credentials_of(redis_world, arn, deadline=2.0, logins=1)
+    credentials = credentials_of(redis_world, arn, logins=1)
     with client_of(credentials) as client:
         redis_world.refuse(user)
         with pytest.raises(redis.AuthenticationError):
             client.ping()
+        set_deadline(credentials, 2.0)
         with pytest.raises(CredentialsRejected, match="held-back"):
             client.ping()
+        set_deadline(credentials, 60.0)
         redis_world.admit(user)
         redis_world.promote(arn, redis_world.change(arn))
         refresh(credentials)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import traceback
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.redis_asyncio import AsyncRedisCredentials
 from rotators.core.errors import ConfigurationError, CredentialsRejected, InvalidInput
 from rotators.testing._proxy import Proxy
-from tests.client.conftest import RedisWorld, async_credentials_of
+from tests.client.conftest import RedisWorld, async_credentials_of, set_deadline
 from tests.world import known_passwords, new_password
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
@@ -114,13 +116,14 @@ def test_held_back_login_leaves_no_open_connection(
 ) -> None:
     monkeypatch.setattr("rotators.client._login_results._FIRST_HOLD", 60.0)
     user = redis_world.account()
-    credentials = async_credentials_of(redis_world, redis_world.secret(user), deadline=2.0, logins=1)
+    credentials = async_credentials_of(redis_world, redis_world.secret(user), logins=1)
 
     async def program() -> None:
         async with await client_of(credentials) as client:
             redis_world.refuse(user)
             with pytest.raises(redis.AuthenticationError):
                 await client.ping()
+            set_deadline(credentials, 2.0)
             with pytest.raises(CredentialsRejected, match="held-back"):
                 await client.ping()
 
@@ -145,6 +148,32 @@ def test_a_server_elsewhere_gets_no_password(redis_world: RedisWorld) -> None:
                     await client.ping()
 
         run(program)
+
+
+def test_refused_login_closes_a_silent_connection(redis_world: RedisWorld) -> None:
+    with Proxy(redis_world.redis.port) as wire:
+
+        class Silenced(AsyncRedisCredentials):
+            async def log_in(self, *args: Any, **kwargs: Any) -> None:
+                wire.silence()  # so that the server never ends TLS
+                await super().log_in(*args, **kwargs)
+
+        user = redis_world.account()
+        arn = redis_world.secret({**user, "port": wire.port})
+        credentials = async_credentials_of(redis_world, arn)
+
+        async def program() -> None:
+            async with redis.asyncio.Redis(**await Silenced(credentials).options()) as client:
+                await asyncio.to_thread(redis_world.put_current, arn, user)
+                await asyncio.to_thread(credentials.cache.refresh_secret_now, arn)
+                with pytest.raises(ConfigurationError, match="another server"):
+                    await client.ping()
+
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter("always", ResourceWarning)
+            run(program)
+            gc.collect()
+    assert not [str(warning.message) for warning in shown]
 
 
 def test_a_client_shows_no_password(redis_world: RedisWorld) -> None:

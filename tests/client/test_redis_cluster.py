@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.cluster import LoadBalancingStrategy
 
 from rotators.core.errors import ConfigurationError
-from tests.client.conftest import RedisWorld, async_credentials_of, credentials_of
+from tests.client.conftest import RedisWorld, async_credentials_of, credentials_of, set_deadline
 from tests.redis.nodes import cluster
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ def test_cluster_client_follows_a_rotation(world: ClusterWorld, options: dict[st
 
 def test_cluster_client_of_a_rejected_user_ends(world: ClusterWorld) -> None:
     user = world.account()
-    credentials = credentials_of(world, world.secret(user), logins=1, deadline=2.0)
+    credentials = credentials_of(world, world.secret(user), logins=1)
     with credentials.connect(redis.RedisCluster) as client:
+        set_deadline(credentials, 2.0)
         world.refuse(user)
         disconnect(client)
         with pytest.raises(redis.AuthenticationError):

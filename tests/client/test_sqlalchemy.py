@@ -186,7 +186,7 @@ def test_engine_works_while_secrets_manager_is_down(target: Target, engine: Engi
 @ENGINES
 def test_engine_keeps_connections_while_the_secret_is_unreadable(target: Target, engine: Engine) -> None:
     arn, source = target.world.secret(target.user()), Switch(target.world)
-    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0, timeout=0.5)
+    cache = SecretCache(source=source, ttl=DAY, stale_seconds=0)
     credentials = Credentials(arn, cache=cache)
     attach(engine, credentials)
     with engine.connect() as connection:

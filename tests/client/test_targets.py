@@ -20,7 +20,7 @@ from rotators.client.integrations.redis import RedisCredentials
 from rotators.client.integrations.sqlalchemy import attach
 from rotators.core.errors import ConfigurationError, CredentialsRejected, SecretFormatError
 from rotators.testing._case import STEPS
-from tests.client.conftest import DAY, RedisWorld, credentials_of, enters, refresh
+from tests.client.conftest import DAY, RedisWorld, credentials_of, enters, refresh, set_deadline
 from tests.client.recording import PUBLIC_KEY, MySqlRecorder, PostgresRecorder, Recorder
 from tests.world import new_password, unique
 
@@ -152,9 +152,10 @@ def test_version_accepted_at_a_passed_host_stays_there(world: World) -> None:
         new = {**user, "password": new_password(), "host": "127.0.0.1", "port": thief.port, "ssl": False}
         world.put_pending(arn, world.begin(arn), new)
         world.set_password(user["username"], new["password"])
-        credentials = credentials_of(world, arn, deadline=3)
+        credentials = credentials_of(world, arn)
         place = {"host": user["host"], "port": user["port"], "sslmode": "require"}
         assert enters(credentials, **place) == user["username"]
+        set_deadline(credentials, 3)
         with pytest.raises((psycopg.OperationalError, CredentialsRejected)):
             enters(credentials)
         assert credentials.secret()["host"] == user["host"]

@@ -17,7 +17,7 @@ from rotators.client import AsyncCredentials, Credentials
 from rotators.core.errors import ConfigurationError, InvalidInput
 from rotators.local.servers.private import free_port
 from rotators.testing._proxy import Proxy
-from tests.client.conftest import async_credentials_of, credentials_of, refresh
+from tests.client.conftest import async_credentials_of, credentials_of, refresh, set_deadline
 from tests.mongodb.conftest import MongoWorld
 from tests.world import known_passwords, new_password
 
@@ -153,8 +153,9 @@ def test_a_slow_login_of_tasks_is_pymongos_error(mongo_world: MongoWorld) -> Non
     async def program() -> None:
         with Proxy(mongo_world.mongodb.port) as proxy:
             arn = mongo_world.secret(mongo_world.account(port=proxy.port))
-            credentials = async_credentials_of(mongo_world, arn, deadline=0.5)
+            credentials = async_credentials_of(mongo_world, arn)
             async with await credentials.connect(pymongo.AsyncMongoClient, **UNWATCHED) as client:
+                set_deadline(credentials, 0.5)
                 await drop_async(client)
                 proxy.silence()
                 with pytest.raises(NetworkTimeout):

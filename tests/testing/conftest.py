@@ -39,5 +39,5 @@ def mysql_target(mysql: MySqlServer) -> Iterator[MySqlTarget]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter deadlines of the product. tests/engines/test_logins.py uses the real deadlines."""
-    monkeypatch.setattr("rotators.engines.postgres.session.SESSION_SECONDS", 1.0)
-    monkeypatch.setattr("rotators.engines.postgres.session.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("rotators.engines.postgres.session.SESSION_SECONDS", 2.5)
+    monkeypatch.setattr("rotators.engines.postgres.session.CONNECT_SECONDS", 2.5)

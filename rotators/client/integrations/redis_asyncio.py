@@ -64,17 +64,27 @@ class AsyncRedisCredentials(redis.CredentialProvider):
             if login.begins(version):
                 await connection.on_connect()
             else:
-                await connection.disconnect()
+                await _drop(connection)
                 await connection.connect()
 
         with login.prepared(Retry(NoBackoff(), 0)):
             try:
                 await self._credentials.login(attempt, REDIS, login.given)
             except BaseException as error:
-                await connection.disconnect(nowait=True)
+                await _drop(connection)
                 if isinstance(login.retry, _Retry) and isinstance(error, redis.RedisError):
                     raise Final(error) from None
                 raise
+
+
+async def _drop(connection: Any) -> None:
+    """Close a connection without a login, whether its server answers or not.
+
+    redis-py either waits for the server's part of the end of TLS, or leaves the socket open until it comes.
+    """
+    if connection.is_connected:
+        connection._writer.transport.abort()  # noqa: SLF001 - there is no public way
+    await connection.disconnect(nowait=True)
 
 
 class _Retry(Retry):

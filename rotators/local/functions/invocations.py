@@ -19,7 +19,7 @@ from rotators.local.errors import LocalStackError
 from rotators.local.functions.archives import Archives
 from rotators.local.functions.containers import GONE, FunctionConfig, FunctionContainer
 
-_INIT_SECONDS = 60.0
+_INIT_SECONDS = 120.0
 _LOG_LIMIT = 2_000_000
 _END_SECONDS = 2.0
 

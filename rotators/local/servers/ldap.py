@@ -63,7 +63,6 @@ class LdapServer(PrivateServer):
     superuser = f"cn=admin,{SUFFIX}"
     ready_text = "slapd starting"
     failed_texts = ("slapd stopped", "bad configuration")
-    ready_seconds = 15.0
 
     def __init__(
         self,

@@ -179,7 +179,6 @@ class PostgresServer(_Postgres, PrivateServer):
     test_options: Mapping[str, Any] = {"tls": False}
     superuser = "postgres"
     port_taken_text = "could not bind"
-    ready_seconds = 15.0
     version: int
 
     def __init__(

@@ -156,7 +156,7 @@ class PrivateServer(DatabaseServer):
         ready_text: text in its log as soon as it accepts connections.
         failed_texts: each is in its log if it gave up.
         port_taken_text: in its log if its port was in use.
-        ready_seconds: seconds within which it must come up.
+        ready_seconds: seconds within which it must come up; many, because the machine can be busy.
         stop_signal: ends it at once.
         restart_signal: ends it in order, without waiting for its sessions.
     """
@@ -167,7 +167,7 @@ class PrivateServer(DatabaseServer):
     ready_text = ""
     failed_texts: tuple[str, ...] = ()
     port_taken_text = "Address already in use"
-    ready_seconds = 30.0
+    ready_seconds = 120.0
     stop_signal = signal.SIGTERM
     restart_signal = signal.SIGTERM
     directory: Path

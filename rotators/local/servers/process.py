@@ -15,7 +15,7 @@ from typing import Any
 from rotators.local.errors import LocalStackError, ServerStartFailed
 from rotators.local.servers import supervisor
 
-_STOP_SECONDS = 60.0
+_STOP_SECONDS = 120.0
 # The variables that a server needs; other variables of this process may contain credentials.
 _ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "ICU_DATA")
 
@@ -75,7 +75,7 @@ class ServerProcess:
         """End the server and remove its directory. May be called again.
 
         Raises:
-            LocalStackError: the server did not end within a minute.
+            LocalStackError: the server did not end within two minutes.
         """
         # A forked child inherits this object and its exit hook, but must not stop the server.
         if os.getpid() != self._owner:

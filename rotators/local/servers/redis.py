@@ -36,7 +36,6 @@ class RedisServer(PrivateServer):
     superuser = "admin"
     ready_text = "Ready to accept connections"
     failed_texts = ("Failed listening", "FATAL")
-    ready_seconds = 15.0
 
     def __init__(
         self, settings: Sequence[str] = (), *, default_user: str = "off", acl_file: bool = False
