@@ -114,6 +114,14 @@ class Session:
             raise error
 
 
+class Unlike(Password):
+    """A password that differs from the current one, which strategies have to give."""
+
+    def new(self, settings: Settings, current: Secret | None = None) -> dict[str, object]:
+        assert current is not None
+        return super().new(settings, current)
+
+
 class MemoryEngine:
     """The engine ``memory``."""
 
@@ -121,7 +129,7 @@ class MemoryEngine:
     default_port = 7
     target_defaults: dict[str, str] = {}  # noqa: RUF012 - the contract's type
     longest_username = 12
-    credential = Password(PasswordRules())
+    credential = Unlike(PasswordRules())
 
     def __init__(self, server: Server, *strategies: Strategy) -> None:
         self.server = server

@@ -71,24 +71,25 @@ def test_an_unproven_clone_gets_no_password(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "accepted"),
+    ("changes", "remedy"),
     [
-        ({"username": "sevens_"}, False),  # with _clone one byte too long
-        ({"username": "sixsix"}, True),
-        ({"username": "sixsi\u00e9"}, False),
-        ({"username": "_clone"}, True),
-        ({"alternate_username": "t" * 12}, True),
-        ({"alternate_username": "t" * 13}, False),
-        ({"alternate_username": "\u00e9" * 7}, False),
+        ({"username": "sevens_"}, "Set alternate_username"),  # with _clone one byte too long
+        ({"username": "sixsix"}, None),
+        ({"username": "sixsi\u00e9"}, "Set alternate_username"),
+        ({"username": "_clone"}, None),
+        ({"alternate_username": "t" * 12}, None),
+        ({"alternate_username": "t" * 13}, "Store a value"),
+        ({"alternate_username": "\u00e9" * 7}, "Store a value"),
     ],
 )
-def test_names_have_the_engines_limit(changes: dict[str, str], accepted: bool) -> None:
+def test_names_have_the_engines_limit(changes: dict[str, str], remedy: str | None) -> None:
     place = Place({**MANAGED, **changes})
-    if accepted:
+    if remedy is None:
         assert place.run(Step.CREATE) is Outcome.DONE
         return
-    with pytest.raises(SecretFormatError, match="exceed"):
+    with pytest.raises(SecretFormatError, match="exceed") as caught:
         place.run(Step.CREATE)
+    assert caught.value.remedy.startswith(remedy)
     assert place.store.did == []
 
 
@@ -100,8 +101,9 @@ def test_a_user_named_as_the_suffix_gets_a_clone() -> None:
 
 def test_the_second_user_must_be_another() -> None:
     place = Place({**MANAGED, "alternate_username": "app"})
-    with pytest.raises(IdentityMismatch, match="is the current user 'app' itself"):
+    with pytest.raises(IdentityMismatch, match="is the current user 'app' itself") as caught:
         place.run(Step.CREATE)
+    assert caught.value.remedy == "Name the second user there, or remove the key."
 
 
 def test_a_secret_without_admin_is_refused() -> None:
@@ -118,23 +120,23 @@ def test_a_secret_without_admin_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "words"),
     [
-        {"username": "app"},
-        {"username": "other"},
-        {"host": "evil"},
-        {"alternate_username": "mine"},
+        ({"username": "app"}, "Attempting to modify user 'app'"),
+        ({"username": "other"}, "Attempting to modify user 'other'"),
+        ({"host": "evil"}, "for host 'evil'"),
+        ({"alternate_username": "mine"}, "another alternate_username"),
     ],
 )
 @pytest.mark.parametrize("value", [MANAGED, PAIR])
 def test_a_pending_value_of_another_pair_gets_no_login(
-    value: dict[str, str], changes: dict[str, str]
+    value: dict[str, str], changes: dict[str, str], words: str
 ) -> None:
     for step in (Step.SET, Step.TEST):
         place = Place(value)
         place.run(Step.CREATE)
         place.store.values[NEW] = place.store.values[NEW].replace(**changes)
-        with pytest.raises(IdentityMismatch):
+        with pytest.raises(IdentityMismatch, match=words):
             place.run(step)
         assert place.server.did == []
 
