@@ -38,6 +38,7 @@ class Server:
     Attributes:
         passwords: of each user, the newest first; all of them log in.
         did: what sessions did, in order.
+        values: those that logged in.
         refused: errors of users' logins, although the password is right.
         fails: errors of the sessions' methods, by user and name.
         behind_pooler: True if a pooler answers.
@@ -48,6 +49,7 @@ class Server:
         default_factory=lambda: {"app": ["old-password"], "admin": ["admin-password"]}
     )
     did: list[tuple[object, ...]] = field(default_factory=list)
+    values: list[Secret] = field(default_factory=list)
     refused: dict[str, RotatorFailure] = field(default_factory=dict)
     fails: dict[tuple[str, str], Exception] = field(default_factory=dict)
     behind_pooler: bool = False
@@ -144,6 +146,7 @@ class MemoryEngine:
             raise self.server.refused[user]
         if password not in self.server.passwords.get(user, ()):
             raise CredentialsRejected("wrong password")
+        self.server.values.append(secret)
         yield Session(self.server, user, password)
 
 

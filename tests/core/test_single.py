@@ -17,8 +17,9 @@ from rotators.core.request import Step
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.steps import Outcome
+from rotators.strategies.rotator import EngineRotator
 from rotators.strategies.single import Single
-from tests.core.server import ADMIN, APP, MANAGED, Place
+from tests.core.server import ADMIN, APP, MANAGED, MemoryEngine, Place
 from tests.core.test_steps import ARN, NEW, OLD
 
 SINGLE = {**MANAGED, "strategy": "single"}
@@ -166,7 +167,7 @@ def test_no_password_changes_through_a_pooler(rejected: bool) -> None:
     place.server.behind_pooler = True
     if rejected:
         place.server.passwords["app"] = ["changed by hand"]
-    with pytest.raises(TargetRefused) as caught:
+    with pytest.raises(TargetRefused, match="a pooler or proxy answers instead of the server") as caught:
         place.set()
     assert caught.value.reason == "pooler"
     assert '"admin_host"' in caught.value.remedy
@@ -292,25 +293,51 @@ def test_a_pending_value_of_another_place_gets_no_login(changes: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
+    ("changes", "words", "remedy"),
     [
-        ({"engine": "mysql"}, IdentityMismatch, "another engine"),
-        ({"host": "evil"}, IdentityMismatch, "the secret that masterarn names is for host 'evil'"),
-        ({"port": 8}, IdentityMismatch, "another port"),
-        ({"ssl": False}, IdentityMismatch, "permits an unencrypted connection"),
-        ({"username": "app"}, IdentityMismatch, "for the user that is being rotated"),
-        ({"username": None}, SecretFormatError, "username"),
+        ({"engine": "mysql"}, "another engine", ""),
+        (
+            {"host": "evil"},
+            "the secret that masterarn names is for host 'evil'",
+            "Use the same endpoint name",
+        ),
+        ({"port": 8}, "another port", ""),
+        ({"ssl": False}, "permits an unencrypted connection", 'Remove "ssl": false'),
+        ({"username": "app"}, "for the user that is being rotated", ""),
+        ({"username": None}, "username", ""),
     ],
 )
-def test_another_targets_admin_gets_no_login(
-    changes: dict[str, object], error: type[Exception], words: str
-) -> None:
+def test_another_targets_admin_gets_no_login(changes: dict[str, object], words: str, remedy: str) -> None:
     place = Place(SINGLE)
     place.server.passwords["app"] = ["changed by hand"]
     place.store.admin_value = {**ADMIN, **changes}
-    with pytest.raises(error, match=words):
+    with pytest.raises((IdentityMismatch, SecretFormatError), match=words) as caught:
         place.set()
+    assert caught.value.remedy.startswith(remedy)
     assert {each[1] for each in place.server.did} == {"app"}
+
+
+class Formed(MemoryEngine):
+    """An engine whose admin needs to know a part of the target, and a form of credentials."""
+
+    target_defaults = {"dbname": "main"}  # noqa: RUF012 - the contract's type
+    members = {"form": "the form of credentials"}  # noqa: RUF012 - the contract's type
+    form_members = ("form",)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"), [({}, ("main", None)), ({"dbname": "shop", "form": "salted"}, ("shop", "salted"))]
+)
+def test_the_users_value_determines_the_admins(
+    more: dict[str, str], expected: tuple[str, str | None]
+) -> None:
+    place = Place({**SINGLE, **more})
+    place.rotator = EngineRotator(Formed(place.server, Single(needs_admin=True)))
+    place.store.admin_value = {**ADMIN, "dbname": "postgres", "form": "plain"}
+    place.set()
+    admin = place.server.values[-1]
+    assert admin["username"] == "admin"
+    assert (admin["for_dbname"], admin.get("form")) == expected
 
 
 def test_an_admin_may_use_the_admin_address() -> None:
@@ -336,8 +363,65 @@ def test_the_last_login_is_the_current_value() -> None:
         assert place.server.tried() == ["old-password"]
 
 
+def test_the_last_login_reaches_values_behind_a_rejected_one() -> None:
+    tried: set[object] = set()
+    for number in range(60):  # one of eight values by chance
+        place = Place(SINGLE)
+        place.settings = Settings(most_rejected=2)
+        place.server.passwords["app"] = ["changed by hand"]
+        for version in "abcdef":
+            place.add(version, password=f"password-{version}")
+        token = f"{number:032}"
+        place.store.stages[token] = {"AWSPENDING"}
+        progress.rejected(ARN, token, OLD).add("old-password")
+        place.set(token)
+        tried |= set(place.server.tried())
+    assert len(tried) > 1
+
+
 def needing() -> Place:
     return Place(SINGLE, Single(needs_admin=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"username": None}, "'username'"),
+        ({"username": "t" * 13}, "key 'username' of the secret exceeds 12 bytes"),
+        ({"username": "\u00e9" * 7}, "key 'username' of the secret exceeds 12 bytes"),
+        ({"password": 7}, "'password'"),
+        ({"host": None}, "'host'"),
+        ({"host": "db:7"}, "key 'host' of the secret also contains a port"),
+        ({"admin_host": "a b"}, "key 'admin_host' of the secret contains blanks"),
+        ({"port": 0}, "key 'port' of the secret must be a number"),
+        ({"admin_port": "many"}, "key 'admin_port' of the secret must be a number"),
+        ({"dbname": 7}, "'dbname'"),
+        ({"masterarn": 7}, "'masterarn'"),
+        ({"alternate_username": 7}, "'alternate_username'"),
+        ({"sslrootcert": 7}, "'sslrootcert'"),
+        ({"server_public_key": 7}, "'server_public_key'"),
+        ({"form": 7}, "'form'"),
+        ({"for_dbname": "mine"}, "key 'for_dbname' has no meaning in a secret; remove it"),
+        ({"ssl": "maybe"}, "'ssl'"),
+        ({"start_tls": "maybe"}, "'start_tls'"),
+        ({"clear_text": "maybe"}, "'clear_text'"),
+    ],
+)
+def test_a_wrong_key_is_named_before_any_login(changes: dict[str, object], words: str) -> None:
+    place = Place({**SINGLE, **changes})
+    place.rotator = EngineRotator(Formed(place.server, Single()))
+    with pytest.raises(SecretFormatError, match=words):
+        place.run(Step.CREATE)
+    assert place.store.did == []
+    place.store.values = {OLD: Secret(SINGLE), NEW: Secret({**SINGLE, **changes})}
+    with pytest.raises(SecretFormatError, match=words):
+        place.run(Step.SET)
+    assert place.server.did == []
+
+
+def test_the_longest_name_is_accepted() -> None:
+    place = Place({**SINGLE, "username": "t" * 12, "form": "salted", "masterarn": "arn:admin"})
+    assert place.run(Step.CREATE) is Outcome.DONE
 
 
 def test_only_the_admin_changes_where_users_cannot() -> None:
