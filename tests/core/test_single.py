@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rotators.core.errors import (
@@ -185,6 +187,22 @@ def test_a_login_with_the_previous_password_goes_on() -> None:
     assert place.report.rejections == ["current"]
 
 
+def test_a_login_with_the_previous_password_counts() -> None:
+    place = Place(SINGLE)
+    place.server.passwords["app"] = ["newest-password", "old-password"]
+    place.server.allowed = 1
+    place.add("a", password="newest-password")
+    new = place.set()
+    assert place.server.tried() == ["old-password"]
+    assert place.server.did[-1] == ("set_credential", "admin", "app", new)
+
+
+def test_a_named_second_user_stays() -> None:
+    place = Place({**APP, "alternate_username": "second"})
+    new = place.set()
+    assert place.server.passwords["app"] == [new]
+
+
 def test_another_rejected_change_ends_the_step() -> None:
     place = Place(SINGLE)
     place.server.fails["app", "set_credential"] = CredentialsRejected("the session ended")
@@ -318,11 +336,44 @@ def test_another_targets_admin_gets_no_login(changes: dict[str, object], words: 
 
 
 class Formed(MemoryEngine):
-    """An engine whose admin needs to know a part of the target, and a form of credentials."""
+    """An engine with a part of the target beside its address, a form of credentials, and identifiers."""
 
     target_defaults = {"dbname": "main"}  # noqa: RUF012 - the contract's type
     members = {"form": "the form of credentials"}  # noqa: RUF012 - the contract's type
     form_members = ("form",)
+    identifiers = ("cluster",)
+
+
+@pytest.mark.parametrize(
+    ("more", "changes", "words", "moved"),
+    [
+        ({}, {"host": "evil"}, "for host 'evil'", False),
+        ({}, {"port": 8}, "another port", False),
+        ({"cluster": "main"}, {"host": "evil"}, "for host 'evil'", True),
+        ({"cluster": "main"}, {"port": 8}, "another port", True),
+        ({"cluster": "main"}, {"cluster": "other"}, "another cluster", False),
+        ({}, {"cluster": "other"}, "another cluster", False),
+        ({}, {"dbname": "shop"}, "another dbname", False),
+        ({}, {"form": "plain"}, "another form", False),
+    ],
+)
+def test_each_declared_key_of_the_target_is_compared(
+    more: dict[str, str], changes: dict[str, Any], words: str, moved: bool
+) -> None:
+    place = Place({**APP, **more})
+    place.rotator = EngineRotator(Formed(place.server))
+    with pytest.raises(IdentityMismatch, match=words) as caught:
+        place.set(**changes)
+    assert caught.value.remedy.startswith("If the named cluster") is moved
+    assert place.server.did == []
+
+
+def test_an_identifier_without_address_rotates_nothing() -> None:
+    place = Place({**APP, "host": None, "cluster": "main"})
+    place.rotator = EngineRotator(Formed(place.server))
+    with pytest.raises(SecretFormatError, match="'host'"):
+        place.run(Step.CREATE)
+    assert place.store.did == []
 
 
 @pytest.mark.parametrize(

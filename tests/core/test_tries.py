@@ -211,6 +211,17 @@ def test_the_last_login_is_the_current_one() -> None:
         assert [stored.value["key"] for stored in tried(tries)] == ["current"]
 
 
+def test_the_last_login_may_be_any_value() -> None:
+    first: set[object] = set()
+    for _ in range(60):  # one of seven values by chance
+        rejected = Rejected()
+        rejected.add("pending")
+        first |= {
+            stored.value["key"] for stored in tried(Tries(rotation_of(PAST, most=2, rejected=rejected)))
+        }
+    assert len(first) > 1
+
+
 def test_an_accepted_value_clears_the_rejections() -> None:
     rejected = Rejected()
     tries = Tries(rotation_of(PAST, rejected=rejected))
