@@ -416,7 +416,7 @@ def test_the_last_login_is_the_current_value() -> None:
 
 def test_the_last_login_reaches_values_behind_a_rejected_one() -> None:
     tried: set[object] = set()
-    for number in range(60):  # one of eight values by chance
+    for number in range(20):  # one of eight values by chance
         place = Place(SINGLE)
         place.settings = Settings(most_rejected=2)
         place.server.passwords["app"] = ["changed by hand"]
