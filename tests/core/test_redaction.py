@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import time
 import traceback
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotators.core.errors import RotatorDefect, RotatorsError, TargetRefused, TargetUnavailable
-from rotators.core.redaction import masked, masking, redacted
+from rotators.core.redaction import masked, masked_texts, masking, redacted, without_frames
 from tests.spellings import spellings
 
 if TYPE_CHECKING:
@@ -208,6 +209,79 @@ def test_an_error_that_cannot_be_masked_is_replaced() -> None:
     assert "Stubborn" in str(error)
     assert error.__context__ is error.__cause__ is None
     assert not leaks(error)
+
+
+def test_an_applications_error_without_mask_is_replaced() -> None:
+    class Stubborn(Exception):
+        def __str__(self) -> str:
+            return PASSWORD
+
+    error = redacted(Stubborn(), [PASSWORD])
+    assert isinstance(error, RotatorDefect)
+    assert error.full_code == "rotator-defect/withheld"
+    assert "Stubborn" in str(error)
+    assert not leaks(error)
+    short = redacted(Stubborn(), [PASSWORD, "Stubborn"])
+    assert "of type " in str(short)
+    assert "Stubborn" not in str(short)
+
+
+def test_an_error_is_named_with_its_module() -> None:
+    unparsable = raised(lambda: json.loads("{"))
+    assert "[rotator-defect] json.decoder.JSONDecodeError: Expecting" in str(unparsable)
+    for text in ("no", "no.", "no: \n", ""):
+        error = raised(fail(ValueError(text)))
+        assert isinstance(error, RotatorDefect)
+        assert error.cause == ("ValueError: no" if text else "ValueError")
+
+
+def test_a_replaced_error_has_class_and_frames() -> None:
+    def failing() -> None:
+        raise ValueError(PASSWORD)
+
+    match = r"ValueError: \*\*\*"
+    with pytest.raises(TargetUnavailable, match=match) as caught, masking([PASSWORD], TargetUnavailable):
+        failing()
+    assert "failing" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+
+    class Stubborn(Exception):
+        def __str__(self) -> str:
+            return PASSWORD
+
+    with pytest.raises(TargetUnavailable, match="withheld"), masking([PASSWORD], TargetUnavailable):
+        raise Stubborn
+
+
+def test_frames_of_an_error_and_causes_vanish() -> None:
+    def call() -> None:
+        try:
+            int("no number")
+        except ValueError as inner:
+            raise LookupError("no") from inner
+
+    with pytest.raises(LookupError) as caught:
+        call()
+    error = caught.value
+    assert without_frames(error) is error
+    assert error.__cause__ is not None
+    assert error.__traceback__ is error.__cause__.__traceback__ is None
+
+
+def test_only_free_texts_of_a_document_are_masked() -> None:
+    document = {
+        "name": f"app {PASSWORD}",
+        "count": 1,
+        "detail": [f"said {PASSWORD}", {"name": PASSWORD, "count": 2}],
+        "list": [{"detail": PASSWORD}, PASSWORD],
+        "next": None,
+    }
+    assert masked_texts(document, [PASSWORD], ("detail", "next")) == {
+        "name": f"app {PASSWORD}",
+        "count": 1,
+        "detail": ["said ***", {"name": "***", "count": 2}],
+        "list": [{"detail": "***"}, PASSWORD],
+        "next": None,
+    }
 
 
 def test_a_cause_that_cannot_be_masked_is_removed() -> None:

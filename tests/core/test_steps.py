@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, field
 
 import pytest
 from hypothesis import given
@@ -26,14 +25,11 @@ from rotators.core.errors import (
 from rotators.core.finder import WITHHELD
 from rotators.core.progress import progress
 from rotators.core.request import RotationRequest, Step
-from rotators.core.rotation import STAGES_SECONDS
+from rotators.core.rotation import STAGES_SECONDS, Rotation, Versions
 from rotators.core.secret import Secret
 from rotators.core.settings import Settings
 from rotators.core.steps import Outcome, Report, run_step
 from rotators.core.store import SecretState, WithoutStage
-
-if TYPE_CHECKING:
-    from rotators.core.rotation import Rotation
 
 OLD, NEW, ARN = "o" * 32, "n" * 32, "arn:secret"
 
@@ -170,7 +166,7 @@ def test_steps_in_any_order_lose_nothing(
 
 @pytest.mark.parametrize("step", [Step.SET, Step.FINISH])
 def test_an_empty_pending_version_is_not_promoted(target: Target, step: Step) -> None:
-    with pytest.raises(PendingHasNoValue):
+    with pytest.raises(PendingHasNoValue, match="createSecret has not stored a value"):
         run(step, target)
     assert target.store.did == []
 
@@ -197,6 +193,9 @@ def test_every_step_ignores_a_disabled_secret(target: Target, step: Step) -> Non
 
 def test_a_secret_without_current_value_is_refused(target: Target) -> None:
     target.store.values.clear()
+    with pytest.raises(NoCurrentValue, match="no AWSCURRENT version with a value"):
+        run(Step.CREATE, target)
+    del target.store.stages[OLD]
     with pytest.raises(NoCurrentValue):
         run(Step.CREATE, target)
 
@@ -298,6 +297,69 @@ def test_a_report_names_rotator_and_strategy(
         run_step(RotationRequest(ARN, NEW, step, None), store, Settings(), report, target)
         assert (report.rotator, report.strategy) == shown
     assert store.did.count("verify") == 1  # finishSecret reports what testSecret has seen
+
+
+def test_a_report_names_the_promotion(target: Target) -> None:
+    report = Report()
+    for step in Step:
+        assert not report.moved
+        run_step(RotationRequest(ARN, NEW, step, None), target.store, Settings(), report, target)
+        assert (report.rotator, report.strategy) == ("Target", "")
+    assert [astuple(each) for each in report.moved] == [("AWSCURRENT", OLD, NEW)]
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "name"),
+    [
+        ({"engine": "postgres"}, Settings(), "postgres"),
+        ({}, Settings(rotator="mariadb"), "mariadb"),
+        ({"engine": "aurora-mysql"}, Settings(rotator="mysql"), "mysql"),
+    ],
+)
+def test_the_environment_or_the_secret_names_the_rotator(
+    store: MemoryStore, value: dict[str, str], settings: Settings, name: str
+) -> None:
+    store.values[OLD] = Secret({"host": "db", "username": "app", "password": "old-password", **value})
+    report = Report()
+    request = RotationRequest(ARN, NEW, Step.CREATE, None)
+    assert run_step(request, store, settings, report) is Outcome.DONE
+    assert (report.rotator, report.strategy) == (name, "single")
+
+
+def test_a_step_gets_settings_and_earlier_rejections(target: Target) -> None:
+    """The rejections count for one rotation, until another value is stored as AWSCURRENT."""
+    store, settings, other = target.store, Settings(most_rejected=7), "t" * 32
+    store.stages[other] = {"AWSPENDING"}
+    store.values |= {NEW: Secret({"password": "new"}), other: Secret({"password": "other"})}
+
+    def counted(token: str) -> int:
+        report = Report()
+        run_step(RotationRequest(ARN, token, Step.SET, None), store, settings, report, target)
+        rotation = target.seen[-1]
+        assert rotation.settings is settings
+        before = rotation.rejected.count()
+        rotation.rejected.add("key")
+        rotation.rejections.append("current")
+        assert report.rejections == ["current"]
+        return before
+
+    assert [counted(NEW), counted(NEW), counted(other)] == [0, 1, 0]
+    store.stages[OLD], store.stages["y" * 32] = set(), {"AWSCURRENT"}
+    store.values["y" * 32] = Secret({"password": "stored by hand"})
+    assert counted(NEW) == 0
+
+
+def test_members_that_a_rotator_declares_public_are_shown(store: MemoryStore) -> None:
+    store.values[OLD] = Secret({"password": "old-password", "pool": "the-pool"})
+
+    class Pooled(Target):
+        public_members = frozenset({"pool"})
+
+        def propose(self, rotation: Rotation) -> Secret:
+            raise LookupError(f"the-pool does not know {rotation.current['password']}")
+
+    with pytest.raises(RotatorDefect, match=r"the-pool does not know \*\*\*"):
+        run(Step.CREATE, Pooled(store))
 
 
 def test_a_slow_set_reads_stages_again_and_again(target: Target, clock: Clock) -> None:
@@ -402,19 +464,27 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.mark.parametrize(
-    ("moved", "error"),
+    ("moved", "error", "words"),
     [
-        ({OLD: {"AWSCURRENT"}, "x" * 32: {"AWSPENDING"}}, VersionNotStaged),
-        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"mine"}}, VersionNotPending),
-        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"AWSPENDING"}}, VersionConflict),
-        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSPENDING"}, NEW: {"AWSCURRENT"}}, VersionConflict),
+        ({OLD: {"AWSCURRENT"}, "x" * 32: {"AWSPENDING"}}, VersionNotStaged, "no stage"),
+        ({OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"mine"}}, VersionNotPending, "not set as"),
+        (
+            {OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSCURRENT"}, NEW: {"AWSPENDING"}},
+            VersionConflict,
+            "AWSCURRENT moved",
+        ),
+        (
+            {OLD: {"AWSPREVIOUS"}, "x" * 32: {"AWSPENDING"}, NEW: {"AWSCURRENT"}},
+            VersionConflict,
+            "another rotation has begun",
+        ),
     ],
 )
 def test_a_late_set_stops_after_moved_stages(
-    target: Target, clock: Clock, moved: dict[str, set[str]], error: type[Exception]
+    target: Target, clock: Clock, moved: dict[str, set[str]], error: type[Exception], words: str
 ) -> None:
     run(Step.CREATE, target)
-    with pytest.raises(error):
+    with pytest.raises(error, match=words):
         late(target, clock, STAGES_SECONDS, moved)
     assert target.password == "old-password"
 
@@ -435,6 +505,37 @@ def test_a_quick_set_reads_the_stages_once(target: Target, clock: Clock) -> None
     # Stages that would stop it are not read again within the first seconds.
     late(target, clock, STAGES_SECONDS / 2, {OLD: {"AWSCURRENT"}})
     assert target.password == target.store.values[NEW]["password"]
+
+
+def test_the_age_of_stages_counts_from_the_request(target: Target, clock: Clock) -> None:
+    """They may have moved while the answer was on its way."""
+    run(Step.CREATE, target)
+    describe = target.store.describe
+
+    def slow(secret_id: str) -> SecretState:
+        clock.now += STAGES_SECONDS
+        return describe(secret_id)
+
+    target.store.describe = slow  # type: ignore[method-assign] # only of this object
+    with pytest.raises(VersionNotStaged):
+        late(target, clock, 0, {OLD: {"AWSCURRENT"}})
+
+
+def test_without_a_rotation_no_version_is_pending(store: MemoryStore) -> None:
+    versions = Versions.of(store, ARN)
+    assert versions.pending() is None
+    store.stages = {}
+    versions.confirm()
+
+
+def test_without_versions_a_rotation_has_no_other_values() -> None:
+    rotation = Rotation(Secret({"password": "p", "masterarn": "arn:admin"}))
+    assert rotation.previous is rotation.admin is None
+    assert not list(rotation.lost)
+    assert not list(rotation.history)
+    rotation.confirm()
+    with pytest.raises(PendingHasNoValue):
+        _ = rotation.pending
 
 
 def test_a_finish_out_of_order_promotes_nothing(target: Target) -> None:

@@ -19,7 +19,16 @@ from rotators.core.settings import Settings
 from rotators.engines.mysql import MySqlEngine
 from rotators.engines.mysql.mariadb import MariaDbEngine
 from rotators.engines.postgres import PostgresEngine
-from rotators.logins.target import TARGET_KEYS, TargetIdentity, differing_keys, same_target
+from rotators.logins.target import (
+    TARGET_KEYS,
+    TargetIdentity,
+    addresses,
+    differing_keys,
+    direct,
+    host_of,
+    port_of,
+    same_target,
+)
 from rotators.strategies.engine import Engine
 from rotators.strategies.identity import check_target
 from rotators.strategies.rotator import EngineRotator
@@ -272,3 +281,89 @@ def test_ports_have_the_range_of_tcp(port: object, accepted: bool) -> None:
     else:
         with pytest.raises(SecretFormatError, match="from 1 to 65535"):
             TargetIdentity.of(Secret({**BASE, "port": port}), 5432)
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        ("db internal", "contains blanks"),
+        ("db\t", "contains blanks"),
+        ("https://db", "is a URL or a path"),
+        ("db/app", "is a URL or a path"),
+        ("db:5432", "also contains a port"),
+        ("[::1]:5432", "also contains a port"),
+    ],
+)
+@pytest.mark.parametrize(("key", "port"), [("host", "port"), ("admin_host", "admin_port")])
+def test_a_host_is_a_name_alone(host: str, fault: str, key: str, port: str) -> None:
+    with pytest.raises(SecretFormatError) as caught:
+        host_of(Secret({key: host}), key)
+    assert caught.value.cause == f"key {key!r} of the secret {fault}"
+    assert caught.value.remedy.startswith(f"Write the host name alone into {key!r} (a port into {port!r})")
+
+
+@pytest.mark.parametrize("host", ["DB.Internal", "::1", "[::1]", "10.0.0.7"])
+def test_a_host_is_in_lower_case(host: str) -> None:
+    assert host_of(Secret({"host": host})) == host.lower()
+
+
+@pytest.mark.parametrize("port", [True, 1.0, [1], "+1", "1 ", "000001", "\u0661", -1])
+@pytest.mark.parametrize("key", ["port", "admin_port"])
+def test_other_ports_are_refused(port: object, key: str) -> None:
+    with pytest.raises(SecretFormatError, match=f"key '{key}' of the secret must be a number"):
+        port_of(Secret({key: port}), 7, key)
+
+
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({"admin_host": "Direct"}, ("direct", 6543)),
+        ({"admin_port": "7654"}, ("db", 7654)),
+        ({"admin_host": "direct", "admin_port": 7654}, ("direct", 7654)),
+        ({"port": None, "admin_host": "direct"}, ("direct", 5432)),
+    ],
+)
+def test_changes_are_made_at_the_admin_address(changes: dict[str, Any], address: tuple[str, int]) -> None:
+    value = Secret({"host": "db", "port": "6543", "username": "app", **changes})
+    found = direct(value, PostgresEngine())
+    assert (found["host"], found["port"]) == address
+    assert found["username"] == "app"
+    assert addresses(value, PostgresEngine()) == (("db", 5432 if "port" in changes else 6543), address)
+
+
+def test_without_admin_address_the_value_stays() -> None:
+    value = Secret({"host": "DB", "username": "app"})
+    assert direct(value, PostgresEngine()) is value
+    assert addresses(value, PostgresEngine()) == (("db", 5432), ("db", 5432))
+
+
+def test_a_value_may_go_to_a_safer_connection() -> None:
+    engine, settings = PostgresEngine(), Settings(ssl_root_cert="/opt/a.pem")
+    clear, safe = (Secret({**STORED, "ssl": tls}) for tls in (False, True))
+    assert same_target(clear, safe, engine, settings)
+    assert not same_target(safe, clear, engine, settings)
+    assert same_target(safe.replace(sslrootcert="/opt/a.pem"), safe, engine, settings)
+    assert not same_target(safe.replace(sslrootcert="/opt/b.pem"), safe, engine, settings)
+    key, other = (clear.replace(server_public_key=name) for name in ("key a", "key b"))
+    assert same_target(key, key, engine, settings)
+    assert not same_target(key, other, engine, settings)
+    assert same_target(key, safe, engine, settings)
+
+
+def test_a_value_without_engine_is_of_the_rotators() -> None:
+    without = Secret(STORED).replace(engine=None)
+    for one, other in ((without, Secret(STORED)), (Secret(STORED), without)):
+        assert same_target(one, other, PostgresEngine(), Settings())
+
+
+def test_values_of_an_unknown_server_are_compared() -> None:
+    one = Secret({"host": "DB", "port": "1", "note": "a"})
+    assert differing_keys(one, Secret({"host": "db", "port": 1}), ["host", "port"], None) == []
+    assert differing_keys(one, Secret({"host": "x"}), ["note", "port", "host"], None) == [
+        "host",
+        "note",
+        "port",
+    ]
+    broken = Secret({"host": "db", "port": "many"})
+    assert differing_keys(one, broken, ["host"], None) == ["host"]
+    assert differing_keys(broken, one, ["host"], None) == ["host"]

@@ -88,6 +88,50 @@ def test_the_most_probable_value_comes_first(order: list[str], *, untouched: boo
     assert keys(rotation_of(PAST, untouched=untouched)) == order
 
 
+@pytest.mark.parametrize(
+    ("untouched", "first"),
+    [
+        (False, ["current", "pending", "lost version 1", "lost version 2"]),
+        (True, ["current", "lost version 1", "lost version 2", "pending"]),
+    ],
+)
+def test_rejections_are_named_in_order(first: list[str], *, untouched: bool) -> None:
+    rotation = rotation_of(PAST, untouched=untouched)
+    tries = Tries(rotation)
+    values = [stored.value for stored in tried(tries)]
+    older = [f"older version {number}" for number in range(3, 5)]  # the lost ones are versions 1 and 2 of all
+    assert rotation.rejections == [*first, "previous", *older]
+    assert tries.rejected == values
+
+
+def test_the_error_names_values_beyond_the_limit() -> None:
+    tries = Tries(rotation_of(Past(), most=1))
+    assert len(list(tried(tries))) == 1
+    error = tries.failure("no")
+    assert error.cause == (
+        "no: rejected with current; not tried, to keep the account from being locked: pending"
+    )
+    assert error.remedy.startswith("Rotate again after 10 minutes: each rotation tries another")
+    assert "MAX_REJECTED_LOGINS" in error.remedy
+
+
+def test_the_error_names_values_that_cannot_be_read() -> None:
+    tries = Tries(rotation_of(Past(fails=("previous", "list"))))
+    assert len(list(tried(tries))) == 2
+    assert tries.failure("no").cause == (
+        "no: rejected with current, pending; older versions could not be listed: grant"
+        " secretsmanager:ListSecretVersionIds; previous could not be read: secret-format"
+    )
+
+
+def test_values_rejected_before_count_as_rejected() -> None:
+    rejected = Rejected()
+    rejected.add("lost 1")
+    tries = Tries(rotation_of(Past(None, (value("lost 1"),)), rejected=rejected))
+    assert [stored.name for stored in tried(tries)] == ["current", "pending"]
+    assert [each["key"] for each in tries.rejected] == ["current", "pending", "lost 1"]
+
+
 def test_known_and_missing_credentials_are_skipped() -> None:
     past = Past(value("current"), (), (value(None), value("works"), value("works")))
     assert keys(rotation_of(past)) == ["current", "pending", "works"]
@@ -165,6 +209,17 @@ def test_the_last_login_is_the_current_one() -> None:
         rejected.add("pending")
         tries = Tries(rotation_of(PAST, most=2, rejected=rejected), current_first=True)
         assert [stored.value["key"] for stored in tried(tries)] == ["current"]
+
+
+def test_the_last_login_may_be_any_value() -> None:
+    first: set[object] = set()
+    for _ in range(20):  # one of seven values by chance
+        rejected = Rejected()
+        rejected.add("pending")
+        first |= {
+            stored.value["key"] for stored in tried(Tries(rotation_of(PAST, most=2, rejected=rejected)))
+        }
+    assert len(first) > 1
 
 
 def test_an_accepted_value_clears_the_rejections() -> None:
