@@ -167,7 +167,7 @@ class PrivateServer(DatabaseServer):
     ready_text = ""
     failed_texts: tuple[str, ...] = ()
     port_taken_text = "Address already in use"
-    ready_seconds = 120.0
+    ready_seconds = 60.0
     stop_signal = signal.SIGTERM
     restart_signal = signal.SIGTERM
     directory: Path
