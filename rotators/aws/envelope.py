@@ -15,13 +15,14 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
-from aws_encryption_sdk.exceptions import DecryptKeyError, GenerateKeyError
+from aws_encryption_sdk.exceptions import DecryptKeyError, GenerateKeyError, SerializationError
 from aws_encryption_sdk.identifiers import Algorithm
 from aws_encryption_sdk.key_providers.kms import MRKAwareKMSMasterKey
+from aws_encryption_sdk.streaming_client import StreamDecryptor
 from botocore.exceptions import ClientError
 
 from rotators.aws import clients
@@ -114,9 +115,9 @@ def opened(name: str, message: bytes, keys: Sequence[str]) -> str:
 def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
     """Return the text and the header of a message; None if another key sealed it."""
     try:
-        with clients.in_region_of(key):
-            source = io.BytesIO(message)
-            content, header = _SDK.decrypt(source=source, key_provider=_Key(key_id=key, client=clients.kms()))
+        source = io.BytesIO(message)
+        with clients.in_region_of(key), _decryptor(source, key) as decryptor:
+            content, header = decryptor.read(), decryptor.header
         if header.algorithm is _SUITE and source.tell() == len(message):
             return content.decode(*_ENCODING), header
     except DecryptKeyError:
@@ -126,6 +127,27 @@ def _opened_by(key: str, name: str, message: bytes) -> tuple[str, Any] | None:
     except Exception:  # noqa: BLE001, S110 - for a changed message, the SDK's parser may raise any type
         pass
     raise SealedValueError(f"the sealed value of {name} cannot be opened: it was changed", reason="altered")
+
+
+class _Decryptor(StreamDecryptor):  # type: ignore[misc]  # the SDK has no types
+    """A decryptor that may be closed before the end of the message.
+
+    `StreamDecryptor` raises an error then. Python 3.13 and later print it when the object is deleted, so each
+    refused value would print a traceback.
+    """
+
+    def close(self) -> None:
+        with suppress(SerializationError):
+            super().close()
+
+
+def _decryptor(source: io.BytesIO, key: str) -> _Decryptor:
+    return _Decryptor(
+        source=source,
+        key_provider=_Key(key_id=key, client=clients.kms()),
+        commitment_policy=_SDK.config.commitment_policy,
+        max_encrypted_data_keys=_SDK.config.max_encrypted_data_keys,
+    )
 
 
 class _Key(MRKAwareKMSMasterKey):  # type: ignore[misc]  # the SDK has no types

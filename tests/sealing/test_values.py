@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +45,25 @@ def refused(text: str, name: str = NAME) -> str:
     assert caught.value.remedy
     assert text[25:60] not in str(caught.value) or len(text) < 60
     return caught.value.full_code
+
+
+REFUSED = """
+from rotators.aws import envelope
+from rotators.core.errors import SealedValueError
+try:
+    envelope.opened("app", b"\\x02 no message", ["arn:aws:kms:eu-west-1:123456789012:key/0"])
+except SealedValueError as error:
+    print(error.full_code)
+"""
+
+
+@pytest.mark.processes
+def test_a_refused_value_prints_no_traceback() -> None:
+    # In development mode, all versions print errors of finalizers as 3.13 and later always do.
+    environment = {**os.environ, "AWS_REGION": "eu-west-1"}
+    command = [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", REFUSED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("sealed-value/altered\n", "")
 
 
 def test_a_sealed_value_opens(sealed: Sealed) -> None:
