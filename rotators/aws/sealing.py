@@ -6,8 +6,9 @@ sealing key too.
 
 Configuration is the process's environment. ``SEALING_KEYS`` names the sealing keys: the first one seals every
 stored value, and each of them can open values. It also declares that values must be sealed: a clear one is
-refused, unless ``SEALING_ALLOWS_CLEAR`` is true. A sealed value is recognised by its form, so a process
-without ``SEALING_KEYS`` refuses it and cannot replace it with a clear one.
+refused, unless ``SEALING_ALLOWS_CLEAR`` is true. A sealed value is recognised by its form, so a
+process without ``SEALING_KEYS`` refuses to read it, and a rotation cannot replace it with a clear one. The
+store function reads no values, so it can.
 
 The AWS Encryption SDK is imported (``envelope``) only if a value is sealed or opened.
 """
