@@ -3,7 +3,7 @@
 #   PYTHON=python3.12  Python that creates the environment (default: the first that works)
 #   VENV=.venv         folder of the environment
 #   ARGS="-k admin"    arguments for the command
-#   PROCESSES=0        number of processes that run tests (default: two more than processors)
+#   PROCESSES=0        number of processes that run tests (default: two more than processors, if there is memory)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

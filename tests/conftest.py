@@ -103,9 +103,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two more than the number of processors, except for the unit tests, which wait for no server."""
+    """Two more than the number of processors, but at most one for each 2 GiB of memory, for their servers.
+
+    The unit tests wait for no server and have none, so they run in as many processes as there are processors.
+    """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return count if config.option.markexpr == "unit" else count + 2
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return count if config.option.markexpr == "unit" else max(1, min(count + 2, memory // 2**31))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
