@@ -67,9 +67,11 @@ def test_a_function_is_invoked(cli: Cli, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out.json").read_text())["event"] == {"from": "cli"}
 
 
-def test_the_last_failure_is_looked_up(cli: Cli) -> None:
-    found = cli("cloudtrail", "lookup-events", "--max-items", "1")
-    assert found["Events"][0]["EventSource"] == "secretsmanager.amazonaws.com"
+def test_the_last_event_is_looked_up(cli: Cli, make: Callable[..., str]) -> None:
+    arn = make()
+    (event,) = cli("cloudtrail", "lookup-events", "--max-items", "1")["Events"]
+    assert event["EventSource"] == "secretsmanager.amazonaws.com"
+    assert arn in event["CloudTrailEvent"]
 
 
 def test_a_digest_is_signed(aws: LocalAws, cli: Cli, tmp_path: Path) -> None:
