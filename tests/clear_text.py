@@ -15,7 +15,7 @@ import pytest
 
 from rotators.core.redaction import masked
 from tests.spellings import spellings
-from tests.world import known_passwords, remembered, started
+from tests.world import SHORTEST, known_passwords, remembered, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from rotators.local.servers.mariadb import MariaDbServer
     from rotators.local.servers.postgres import PostgresServer
     from rotators.local.servers.redis import RedisServer
-
-SHORTEST = 8
-"""Shorter passwords can occur in any text by chance."""
 
 _WINDOW = 8
 _TITLE = "no password is in clear text"

@@ -37,6 +37,9 @@ _run = secrets.token_hex(3)
 known_passwords: set[str] = set()
 """Every password that a test has set. clear_text.py searches all logs and outputs for them."""
 
+SHORTEST = 8
+"""Fewest characters of a password that is searched for; a shorter one can be part of any text."""
+
 
 def unique(name: str) -> str:
     """Return a name that is unique in this run."""
@@ -52,6 +55,11 @@ def remembered(password: str) -> str:
     """Record a password that must not appear in a log or output, and return it."""
     known_passwords.add(password)
     return password
+
+
+def passwords_in(text: str) -> list[str]:
+    """The known passwords that a text contains."""
+    return [password for password in known_passwords if len(password) >= SHORTEST and password in text]
 
 
 def in_one_piece(usable: list[bool]) -> bool:
