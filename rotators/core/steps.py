@@ -82,8 +82,8 @@ class _Work(NamedTuple):
         """Return the rotator for a value, and put its name and the strategy's into the report."""
         name = type(self.given).__name__ if self.given else rotator_name(secret, self.settings)
         rotator = self.given or load(name)
-        strategy = rotator.strategy_of(secret) if isinstance(rotator, HasStrategies) else ""
         self.versions.seen.members = declared_members(rotator)
+        strategy = rotator.strategy_of(secret) if isinstance(rotator, HasStrategies) else ""
         private = secret.sensitive(*self.versions.seen.members)
         self.report.rotator, self.report.strategy = (
             MASK if each in private else each for each in (name, strategy)

@@ -33,7 +33,7 @@ from rotators.core.errors import (
 )
 from rotators.core.redaction import masking
 from rotators.core.registry import load
-from rotators.core.secret import Secret
+from rotators.core.secret import Members, Secret
 from rotators.core.settings import Settings, flag
 from rotators.core.states import holder
 from rotators.handlers.events import StoreRequest
@@ -117,10 +117,10 @@ def _stored(request: StoreRequest, token: str, facts: Facts) -> dict[str, Any]:
 def _private(request: StoreRequest) -> Iterator[str]:
     """Yield the strings that no error may show. It runs after a failure only: it may load an engine."""
     try:
-        rotator = _rotator_of(request.secret())
-    except RotatorsError:
-        rotator = None
-    yield from request.sensitive(declared_members(rotator))
+        members = declared_members(_rotator_of(request.secret()))
+    except Exception:  # noqa: BLE001 - a defective rotator must not prevent that the other values are masked
+        members = Members()
+    yield from request.sensitive(members)
 
 
 def _rotator_of(secret: Secret | None) -> Rotator | None:

@@ -260,6 +260,20 @@ def test_a_declared_credential_is_masked_at_any_length(store: MemoryStore, step:
     assert key not in caught.value.cause.replace(WITHHELD, "")
 
 
+def test_an_unknown_strategy_shows_no_short_credential(store: MemoryStore) -> None:
+    store.values = {OLD: Secret({"api_key": "~7z"})}
+
+    class Keys(Target):
+        credential_members = ("api_key",)
+
+        def strategy_of(self, secret: Secret) -> str:
+            raise TargetRefused(f"no strategy for {secret['api_key']}")
+
+    with pytest.raises(TargetRefused) as caught:
+        run(Step.CREATE, Keys(store))
+    assert "~7z" not in caught.value.cause
+
+
 def test_an_error_shows_no_proposed_value(target: Target) -> None:
     """The proposed value is in no version yet."""
 

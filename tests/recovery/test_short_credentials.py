@@ -20,6 +20,7 @@ from rotators.engines import Dual, EngineRotator, Password, PasswordRules
 from rotators.local.aws import LocalAws
 from rotators.testing._case import step_event
 from tests.cli.command import command
+from tests.world import new_password
 
 KEYS = ("~7z", "^4k", "~2v")
 """Credentials of three versions: too short to be masked under an undeclared key, and in no id by chance."""
@@ -32,7 +33,7 @@ def refused(value: Any) -> TargetRefused:
 class LeakyRotator:
     """A rotator without an engine that shows its credential in all errors."""
 
-    credential_members = ("api_key",)
+    credential_members: Any = ("api_key",)
 
     def propose(self, rotation: Any) -> Any:
         return rotation.current.replace(api_key=KEYS[1])
@@ -227,6 +228,26 @@ def test_a_failed_store_shows_no_short_credential(capsys: pytest.CaptureFixture[
     text += "".join(capsys.readouterr())
     assert "ValueError" in text
     assert not shown(text)
+
+
+class Defective(LeakyRotator):
+    """A rotator whose declaration fails."""
+
+    @property
+    def credential_members(self) -> Any:
+        raise RuntimeError("no members")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_defective_declaration_leaves_no_value_unmasked(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(Defective)
+    key = new_password()
+    text = failure(lambda: store({"Name": "short/defective", "Value": value(key, broken=True)}))
+    text += "".join(capsys.readouterr())
+    assert "ValueError" in text
+    assert key not in text
 
 
 @pytest.mark.usefixtures("installed")

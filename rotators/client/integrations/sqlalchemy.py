@@ -35,22 +35,20 @@ def attach(engine: Engine, credentials: Credentials) -> None:
     """Make an engine's connections rotation-aware; call it once, before the first connection.
 
     Args:
-        engine: engine with a synchronous driver (psycopg, PyMySQL, others with PEP 249's argument names). For
-            an asynchronous engine pass ``async_creator`` to ``create_async_engine``, see
-            docs/how-to/clients.md.
+        engine: engine with a synchronous driver (psycopg, PyMySQL, others with PEP 249's argument names). An
+            asynchronous engine gets an ``async_creator`` instead (docs/how-to/clients.md).
         credentials: log in.
 
     Raises:
-        ConfigurationError: the engine is asynchronous, or the ``sync_engine`` of one: its connections are
-            made inside the event loop, which `Credentials` would block.
+        ConfigurationError: the engine, or the engine that has it as ``sync_engine``, is asynchronous:
+            `Credentials` would block its event loop.
         InvalidInput: the credentials are not `Credentials`.
     """
     require_kind(credentials, Credentials)
     if engine.dialect.is_async:
         raise ConfigurationError(
             "the engine is asynchronous, and attach() would block its event loop",
-            remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect"
-            " (docs/how-to/clients.md, SQLAlchemy).",
+            remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect.",
         )
 
     @event.listens_for(engine, "do_connect")

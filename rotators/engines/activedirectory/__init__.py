@@ -46,12 +46,12 @@ class ActiveDirectoryEngine(DriverEngine):
     target_defaults: ClassVar[dict[str, str]] = {"domain": "none", "directory_id": "none"}
     longest_username = 255
     remedies: ClassVar[dict[str, str]] = {
-        "blocked": "Unlock-ADAccount ends the block.",
-        "locked": "Enable-ADAccount enables a disabled one.",
-        "account-expired": "The attribute accountExpires is its expiry.",
+        "blocked": "Use Unlock-ADAccount.",
+        "locked": "Use Enable-ADAccount.",
+        "account-expired": "The attribute accountExpires contains the time.",
         "workstation": "Add the domain controllers to the workstations that the user may log into.",
-        "expired": "A rotation by an admin (masterarn) sets a new one.",
-        "must-change": "pwdLastSet set to -1 clears it.",
+        "expired": "A rotation by an admin (masterarn) sets a new password.",
+        "must-change": "To clear the mark, set pwdLastSet to -1.",
     }
     # The server's default is one hour. The change may come long after its version was stored.
     previous_hours = 24

@@ -49,9 +49,9 @@ class LdapEngine(DriverEngine):
     form_members = ("password_hash",)
     longest_username = 255
     remedies: ClassVar[dict[str, str]] = {
-        "blocked": "Deleting pwdAccountLockedTime ends the block.",
-        "expired": "A rotation by an admin (masterarn) sets a new one.",
-        "must-change": "pwdReset: FALSE clears it.",
+        "blocked": "Delete the user's pwdAccountLockedTime.",
+        "expired": "A rotation by an admin (masterarn) sets a new password.",
+        "must-change": "To clear the mark, set pwdReset to FALSE.",
     }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Dual(), Single())

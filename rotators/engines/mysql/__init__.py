@@ -51,12 +51,12 @@ class MySqlEngine(DriverEngine):
     target_defaults: ClassVar[dict[str, str]] = {"dbname": "information_schema"}
     longest_username = 32
     remedies: ClassVar[dict[str, str]] = {
-        "auth-method": "The plugin caching_sha2_password does.",
-        "blocked": "ALTER USER … ACCOUNT UNLOCK ends the block.",
-        "locked": "ALTER USER … ACCOUNT UNLOCK unlocks it.",
-        "expired": "ALTER USER … PASSWORD EXPIRE INTERVAL … DAY does that. If the password was expired by"
-        " hand, a rotation by an admin (masterarn) sets a new one.",
-        "needs-certificate": "ALTER USER … REQUIRE SSL demands TLS alone.",
+        "auth-method": "Use the plugin caching_sha2_password.",
+        "blocked": "Use ALTER USER … ACCOUNT UNLOCK.",
+        "locked": "Use ALTER USER … ACCOUNT UNLOCK.",
+        "expired": "Use ALTER USER … PASSWORD EXPIRE INTERVAL … DAY. If an administrator has expired the"
+        " password, a rotation by an admin (masterarn) sets a new one.",
+        "needs-certificate": "Use ALTER USER … REQUIRE SSL: it requires TLS, but no certificate.",
     }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating(), Dual())

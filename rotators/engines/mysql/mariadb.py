@@ -46,7 +46,7 @@ class MariaDbEngine(MySqlEngine):
     longest_username = 80
     remedies: ClassVar[dict[str, str]] = {
         **MySqlEngine.remedies,
-        "auth-method": "The plugins mysql_native_password and ed25519 do.",
-        "blocked": "FLUSH PRIVILEGES ends the block.",
+        "auth-method": "Use the plugin mysql_native_password or ed25519.",
+        "blocked": "Use FLUSH PRIVILEGES.",
     }
     proved_on: ClassVar[dict[str, Proof]] = {"mariadb": Proof("MariaDB 10.11.19", "2026-11-26")}

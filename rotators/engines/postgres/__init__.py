@@ -49,13 +49,13 @@ class PostgresEngine(DriverEngine):
     remedies: ClassVar[dict[str, str]] = {
         "password": "A password that has expired (VALID UNTIL) is rejected too.",
         "access-rule": "The rules are in pg_hba.conf.",
-        "auth-method": "The method scram-sha-256 in pg_hba.conf does.",
-        "blocked": "If the module credcheck has banned the user, pg_banned_role_reset ends that.",
-        "expired": "ALTER ROLE … VALID UNTIL does that. A new password alone would expire at the same time.",
-        "scram-iterations": "From version 16 on, the setting scram_iterations is their number.",
+        "auth-method": "Use the method scram-sha-256 in pg_hba.conf.",
+        "blocked": "If the module credcheck has banned the user, call pg_banned_role_reset.",
+        "expired": "Use ALTER ROLE … VALID UNTIL. A new password alone would expire at the same time.",
+        "scram-iterations": "From PostgreSQL 16 on, the setting scram_iterations determines the number.",
         "needs-certificate": "The variables PGSSLCERT and PGSSLKEY can name a certificate and its key.",
-        "pooler": "PgBouncer has it in its user list, or reads it from the server with auth_query.",
-        "no-login": "ALTER ROLE … LOGIN gives it.",
+        "pooler": "PgBouncer has the password in its user list, or reads it from the server with auth_query.",
+        "no-login": "Use ALTER ROLE … LOGIN.",
     }
     credential = Password(PasswordRules(shortest=8, longest=128))
     strategies = (Single(), Alternating())
