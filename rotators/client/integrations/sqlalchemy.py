@@ -40,15 +40,15 @@ def attach(engine: Engine, credentials: Credentials) -> None:
         credentials: log in.
 
     Raises:
-        ConfigurationError: the engine, or the engine that has it as ``sync_engine``, is asynchronous:
-            `Credentials` would block its event loop.
+        ConfigurationError: the engine is asynchronous, or a ``sync_engine``: logins would block the loop.
         InvalidInput: the credentials are not `Credentials`.
     """
     require_kind(credentials, Credentials)
     if engine.dialect.is_async:
         raise ConfigurationError(
             "the engine is asynchronous, and attach() would block its event loop",
-            remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect.",
+            remedy="Give create_async_engine() an async_creator that calls AsyncCredentials.connect"
+            " (docs/how-to/clients.md, SQLAlchemy).",
         )
 
     @event.listens_for(engine, "do_connect")
